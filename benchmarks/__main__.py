@@ -350,7 +350,7 @@ def beside_attackers() -> list[Row]:
 
 
 def translated(sizes: int) -> Result:
-    """(g): each kind of change, for each kind of proxy."""
+    """(g): each kind of change, for each class of proxy."""
     measured = translated_changes.SIZES[: sizes - 1]
     counts = " / ".join(f"{services:,}" for services in measured)
     spent = translated_changes.compare(measured)
@@ -401,7 +401,7 @@ def main() -> None:
             rows = [(row.what, row.measured, row.promise) for row in measure()]
         results.append(Result(title, ("what", "measured", "promised"), rows))
         console.print(_table(results[-1]))
-    with console.status("measuring each kind of change, for each kind of proxy..."):
+    with console.status("measuring each kind of change, for each class of proxy..."):
         results.append(translated(sizes))
     console.print(_table(results[-1]))
     console.print(f"{machine()}; {time.monotonic() - began:.0f} s")

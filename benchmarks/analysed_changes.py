@@ -1,7 +1,7 @@
 """(l) What the mesh and the analysis between documents cost after one change, by how many services there are.
 
-From parsed documents to the findings that hold now. The meshes are those of (k), the same with ports
-whose names tell no protocol, so that there is a finding for each service, and the same without addresses.
+From parsed documents to the diagnostics that hold now. The meshes are those of (k), the same with ports
+whose names tell no protocol, so that there is a diagnostic for each service, and the same without addresses.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _changed(kind: str, number: int) -> tuple[str, Documents | None]:
 
 MESHES: dict[str, tuple[Callable[[int], Documents], tuple[str, ...]]] = {
     "": (with_rules, tuple(kind for kind in PROMISED if kind in KINDS)),
-    ", a finding for each": (unnamed, tuple(kind for kind in PROMISED if kind in KINDS)),
+    ", a diagnostic for each": (unnamed, tuple(kind for kind in PROMISED if kind in KINDS)),
     ", all without addresses": (unaddressed, (_WITHOUT_ADDRESS,)),
 }
 """What is written of each service, and what changes."""

@@ -1,4 +1,4 @@
-"""(g) What each kind of change costs from its document to the snapshots of four kinds of proxies.
+"""(g) What each kind of change costs from its document to the snapshots of four classes of proxies.
 
 In this process: reading, validating, the mesh, translation, and what differs from the snapshot before. Every
 port-80 route configuration of the mesh has all of its VirtualServices, as in most real meshes.
@@ -138,7 +138,7 @@ class _Mesh:
 
 
 def measure(services: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield, for each kind of document added, changed and removed, the milliseconds for each kind of proxy:
+    """Yield, for each kind of document added, changed and removed, the milliseconds for each class of proxy:
     the best of some rounds."""
     mesh = _Mesh(services)
     gc.collect()
@@ -156,7 +156,7 @@ def measure(services: int) -> Iterator[tuple[str, dict[str, float]]]:
 
 
 def compare(sizes: tuple[int, ...] = SIZES) -> dict[str, dict[str, tuple[float, ...]]]:
-    """Return, for each change and each kind of proxy, the milliseconds in meshes of these sizes."""
+    """Return, for each change and each class of proxy, the milliseconds in meshes of these sizes."""
     found = [dict(measure(services)) for services in sizes]
     return {
         change: {name: tuple(each[change][name] for each in found) for name in spent}

@@ -34,8 +34,8 @@ def mesh_of(services: int) -> Mesh:
 def cold_translation(services: int, rounds: int) -> tuple[float, int]:
     """Seconds of processor time for everything that one sidecar is sent, the best of `rounds`; its bytes.
 
-    The cycle collector is set as the server sets it: with Python's defaults, visits to the whole mesh are most of
-    what a translation of 10,000 services costs.
+    The cycle collector is set as the server sets it: with Python's defaults, visits to the whole mesh are
+    most of what a translation of 10,000 services costs.
     """
     mesh = mesh_of(services)
     proxy = mizzen.Proxy.from_node(node())

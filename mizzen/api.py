@@ -16,12 +16,13 @@ __all__ = ["ConfigError", "Resources", "load", "translate"]
 
 
 class ConfigError(Exception):
-    """The configuration has errors: the text lists them; `diagnostics` holds all findings, warnings too."""
+    """The configuration has errors: the text lists them; `diagnostics` holds all diagnostics, warnings
+    too."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
-        errors = [finding for finding in self.diagnostics if finding.severity is Severity.ERROR]
-        super().__init__("\n".join(str(finding) for finding in errors))
+        errors = [diagnostic for diagnostic in self.diagnostics if diagnostic.severity is Severity.ERROR]
+        super().__init__("\n".join(str(diagnostic) for diagnostic in errors))
 
 
 def load(
@@ -38,7 +39,7 @@ def load(
     `strict=False` what is valid makes the mesh and the rest is left out, as the running control plane does.
     """
     loaded = load_configs(paths, mesh_config=mesh_config)
-    if strict and any(finding.severity is Severity.ERROR for finding in loaded.diagnostics):
+    if strict and any(diagnostic.severity is Severity.ERROR for diagnostic in loaded.diagnostics):
         raise ConfigError(loaded.diagnostics)
     return loaded.mesh(certificates_served=certificates_served)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Output(StrEnum):
-    """How findings are printed."""
+    """How diagnostics are printed."""
 
     TEXT = "text"
     JSON = "json"
@@ -30,14 +30,18 @@ def analyze(
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
     no_certificates: NoCertificates = False,
-    output: Annotated[Output, typer.Option("-o", "--output", help="The form of the findings.")] = Output.TEXT,
-    notices: Annotated[bool, typer.Option("--notices", help="Print findings for information too.")] = False,
+    output: Annotated[
+        Output, typer.Option("-o", "--output", help="The form of the diagnostics.")
+    ] = Output.TEXT,
+    notices: Annotated[
+        bool, typer.Option("--notices", help="Print diagnostics for information too.")
+    ] = False,
 ) -> None:
-    """Check files: `file:line: error|warning CODE message`, a finding a line; exit 1 on an error."""
+    """Check files: `file:line: error|warning CODE message`, one diagnostic a line; exit 1 on an error."""
     from mizzen.cli.loading import STANDARD_INPUT, load, standard_input
     from mizzen.config.diagnostics import Severity, in_reading_order
     from mizzen.config.store import ConfigChange
-    from mizzen.explain.authorizer_findings import authorizer_findings
+    from mizzen.explain.authorizer_diagnostics import authorizer_diagnostics
     from mizzen.mesh.analysis import analyze as analyze_mesh
     from mizzen.mesh.fault_search import updated_without_faults
     from mizzen.mesh.snapshot import Mesh
@@ -53,21 +57,21 @@ def analyze(
     if faults:
         found.update(fault.diagnostic for fault in faults)
     else:
-        found.update(authorizer_findings(mesh))
+        found.update(authorizer_diagnostics(mesh))
     shown = in_reading_order(one for one in found if notices or one.severity is not Severity.INFO)
     if output is Output.JSON:
         _print_json(shown)
     elif sys.stdout.isatty():
         from rich.console import Console
 
-        from mizzen.cli.finding_lines import print_findings
+        from mizzen.cli.diagnostic_lines import print_diagnostics
 
-        print_findings(shown, given, Console())
+        print_diagnostics(shown, given, Console())
     else:
-        for finding in shown:
-            typer.echo(_line(finding))
-    errors = sum(finding.severity is Severity.ERROR for finding in shown)
-    warnings = sum(finding.severity is Severity.WARNING for finding in shown)
+        for diagnostic in shown:
+            typer.echo(_line(diagnostic))
+    errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in shown)
+    warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in shown)
     typer.echo(
         f"{_count(loaded.documents, 'document')} checked: {_count(errors, 'error')}, "
         f"{_count(warnings, 'warning')}",
@@ -77,17 +81,17 @@ def analyze(
         raise typer.Exit(1)
 
 
-def _line(finding: Diagnostic) -> str:
-    path = f"{finding.path}: " if finding.path else ""
-    return f"{finding.origin}: {finding.severity} {finding.code} {path}{finding.message}"
+def _line(diagnostic: Diagnostic) -> str:
+    path = f"{diagnostic.path}: " if diagnostic.path else ""
+    return f"{diagnostic.origin}: {diagnostic.severity} {diagnostic.code} {path}{diagnostic.message}"
 
 
-def _print_json(findings: list[Diagnostic]) -> None:
+def _print_json(diagnostics: list[Diagnostic]) -> None:
     import json
 
-    from mizzen.server.findings import as_json
+    from mizzen.server.diagnostic_json import as_json
 
-    typer.echo(json.dumps([as_json(finding) for finding in findings], indent=2, ensure_ascii=False))
+    typer.echo(json.dumps([as_json(diagnostic) for diagnostic in diagnostics], indent=2, ensure_ascii=False))
 
 
 def _count(number: int, what: str) -> str:

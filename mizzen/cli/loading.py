@@ -26,7 +26,7 @@ _LARGEST_NODE = 1024 * 1024
 
 
 STANDARD_INPUT = "<stdin>"
-"""The name of standard input in findings; on the command line it is `-`."""
+"""The name of standard input in diagnostics; on the command line it is `-`."""
 
 
 def load(

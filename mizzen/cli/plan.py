@@ -81,15 +81,15 @@ def plan(
     else:
         sides = _sides(paths, git, config or ())
         found = _with_files(*sides, settings, nodes, certificates_served=not no_certificates)
-    findings = [each for each in found.diagnostics if each.severity is not Severity.INFO]
-    for finding in findings:
-        path = f"{finding.path}: " if finding.path else ""
-        where = found.known_as(str(finding.origin))
-        typer.echo(f"{finding.severity}: {where}: {path}{finding.message}", err=True)
+    diagnostics = [each for each in found.diagnostics if each.severity is not Severity.INFO]
+    for diagnostic in diagnostics:
+        path = f"{diagnostic.path}: " if diagnostic.path else ""
+        where = found.known_as(str(diagnostic.origin))
+        typer.echo(f"{diagnostic.severity}: {where}: {path}{diagnostic.message}", err=True)
     _print(found.plan, output)
     if found.plan.breaks:
         raise typer.Exit(BREAKS)
-    if any(finding.severity is Severity.ERROR for finding in findings):
+    if any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics):
         raise typer.Exit(1)
 
 
@@ -173,9 +173,9 @@ def _settings(file: Path | None) -> MeshConfig | None:
 
     if file is None:
         return None
-    settings, findings = read_mesh_config(_there(file))
+    settings, diagnostics = read_mesh_config(_there(file))
     if settings is None:
-        raise Failure("; ".join(map(str, findings)))
+        raise Failure("; ".join(map(str, diagnostics)))
     return settings
 
 

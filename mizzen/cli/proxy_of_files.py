@@ -22,9 +22,9 @@ def mesh_of(paths: Sequence[Path], mesh_config: Path | None, *, certificates_ser
     from mizzen.config.diagnostics import Severity
 
     loaded = load(paths, mesh_config)
-    for finding in loaded.diagnostics:
-        if finding.severity is not Severity.INFO:
-            typer.echo(f"{finding.severity}: {finding}", err=True)
+    for diagnostic in loaded.diagnostics:
+        if diagnostic.severity is not Severity.INFO:
+            typer.echo(f"{diagnostic.severity}: {diagnostic}", err=True)
     return loaded.mesh(certificates_served=certificates_served)
 
 

@@ -103,7 +103,7 @@ def render(state: dict[str, Any], width: int) -> Group:
 
     from mizzen.cli.certificate_table import certificates
     from mizzen.cli.status_table import (
-        findings,
+        diagnostics,
         gone_proxies,
         headline,
         missing_secrets,
@@ -130,6 +130,6 @@ def render(state: dict[str, Any], width: int) -> Group:
         remarks(state),
         refused(state),
         restored(state),
-        findings(state),
+        diagnostics(state),
     ]
     return Group(*(part for part in parts if part is not None))

@@ -21,7 +21,7 @@ _STYLE = {
     "STUCK": "bold magenta",
     "NOT_SENT": "dim",
 }
-_FINDINGS_SHOWN = 20
+_DIAGNOSTICS_SHOWN = 20
 _GONE_SHOWN = 20
 _WIDE = 110
 
@@ -135,10 +135,10 @@ def missing_secrets(state: Mapping[str, Any]) -> Group | None:
     ]
     lines += [
         _indented(Text(f"{proxy}: ", style="bold").append(name, style="not bold"), 2)
-        for proxy, name in list(waiting)[:_FINDINGS_SHOWN]
+        for proxy, name in list(waiting)[:_DIAGNOSTICS_SHOWN]
     ]
-    if len(waiting) > _FINDINGS_SHOWN:
-        more = len(waiting) - _FINDINGS_SHOWN
+    if len(waiting) > _DIAGNOSTICS_SHOWN:
+        more = len(waiting) - _DIAGNOSTICS_SHOWN
         lines.append(Text(f"  ... and {more} more (-o json has them all)", style="dim"))
     return Group(*lines)
 
@@ -190,7 +190,7 @@ def refused(state: Mapping[str, Any]) -> Group | None:
     lines: list[Any] = [Text("\nREFUSED DOCUMENTS", style="bold red")]
     for told, documents in _refused_alike(held):
         lines += [_indented(_refused_document(document), 2) for document in documents]
-        lines += [_indented(finding, 6) for finding in told]
+        lines += [_indented(diagnostic, 6) for diagnostic in told]
     return Group(*lines)
 
 
@@ -200,9 +200,9 @@ def _refused_alike(
     """Group documents that are refused for the same reason, such as all of an unreadable file."""
     found: dict[str, tuple[list[Text], list[Mapping[str, Any]]]] = {}
     for document in held:
-        findings = [_finding(finding) for finding in document["findings"]]
-        words = "\n".join(finding.plain for finding in findings)
-        found.setdefault(words, (findings, []))[1].append(document)
+        diagnostics = [_diagnostic(diagnostic) for diagnostic in document["diagnostics"]]
+        words = "\n".join(diagnostic.plain for diagnostic in diagnostics)
+        found.setdefault(words, (diagnostics, []))[1].append(document)
     return list(found.values())
 
 
@@ -231,7 +231,7 @@ def restored(state: Mapping[str, Any]) -> Group | None:
     lines: list[Any] = [Text("\nSTATE DIRECTORY", style="bold magenta")]
     if error:
         lines.append(_indented(Text(error), 2))
-    for each in held[:_FINDINGS_SHOWN]:
+    for each in held[:_DIAGNOSTICS_SHOWN]:
         said = Text(each["document"], style="bold")
         said.append(
             f"   in force: the version of {each['since']} from the state directory, since {each['origin']} "
@@ -239,42 +239,42 @@ def restored(state: Mapping[str, Any]) -> Group | None:
             style="not bold",
         )
         lines.append(_indented(said, 2))
-    if len(held) > _FINDINGS_SHOWN:
+    if len(held) > _DIAGNOSTICS_SHOWN:
         lines.append(
-            Text(f"  ... and {len(held) - _FINDINGS_SHOWN} more (-o json has them all)", style="dim")
+            Text(f"  ... and {len(held) - _DIAGNOSTICS_SHOWN} more (-o json has them all)", style="dim")
         )
     return Group(*lines)
 
 
-def findings(state: Mapping[str, Any]) -> Group | None:
+def diagnostics(state: Mapping[str, Any]) -> Group | None:
     """Return warnings, and errors without a document, such as a file that cannot be read."""
     shown = {
-        _finding(finding).plain
+        _diagnostic(diagnostic).plain
         for document in state["configuration"]["refused"]
-        for finding in document["findings"]
+        for diagnostic in document["diagnostics"]
     }
     rest = [
         text
-        for text in (_finding(finding) for finding in state["configuration"]["findings"])
+        for text in (_diagnostic(diagnostic) for diagnostic in state["configuration"]["diagnostics"])
         if text.plain not in shown
     ]
     if not rest:
         return None
     lines: list[Any] = [Text("\nFINDINGS", style="bold yellow")]
-    lines += [_indented(text, 2) for text in rest[:_FINDINGS_SHOWN]]
-    if len(rest) > _FINDINGS_SHOWN:
+    lines += [_indented(text, 2) for text in rest[:_DIAGNOSTICS_SHOWN]]
+    if len(rest) > _DIAGNOSTICS_SHOWN:
         lines.append(
-            Text(f"  ... and {len(rest) - _FINDINGS_SHOWN} more (-o json has them all)", style="dim")
+            Text(f"  ... and {len(rest) - _DIAGNOSTICS_SHOWN} more (-o json has them all)", style="dim")
         )
     return Group(*lines)
 
 
-def _finding(finding: Mapping[str, Any]) -> Text:
-    place = finding["file"] + (f":{finding['line']}" if finding["line"] else "")
+def _diagnostic(diagnostic: Mapping[str, Any]) -> Text:
+    place = diagnostic["file"] + (f":{diagnostic['line']}" if diagnostic["line"] else "")
     line = Text(place, style="cyan")
-    line.append(f": {finding['severity']} {finding['code']} ", style="bold not cyan")
-    path = f"{finding['path']}: " if finding["path"] else ""
-    line.append(path + finding["message"], style="default")
+    line.append(f": {diagnostic['severity']} {diagnostic['code']} ", style="bold not cyan")
+    path = f"{diagnostic['path']}: " if diagnostic["path"] else ""
+    line.append(path + diagnostic["message"], style="default")
     return line
 
 

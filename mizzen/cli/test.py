@@ -84,11 +84,11 @@ def _run_with_envoys(
         raise Failure(str(error), exit_code=2) from error
 
 
-def _say(findings: Iterable[Diagnostic]) -> int:
-    """Print findings, and return how many are errors."""
+def _say(diagnostics: Iterable[Diagnostic]) -> int:
+    """Print diagnostics, and return how many are errors."""
     from mizzen.config.diagnostics import Severity
 
-    shown = [each for each in findings if each.severity is not Severity.INFO]
+    shown = [each for each in diagnostics if each.severity is not Severity.INFO]
     for each in shown:
         typer.echo(f"{each.severity}: {each}", err=True)
     return sum(each.severity is Severity.ERROR for each in shown)

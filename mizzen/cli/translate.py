@@ -68,11 +68,11 @@ def translate(
     _print(content, output)
     for warning in proxy.warnings:
         typer.echo(f"warning: {node}: {warning}", err=True)
-    findings = dict.fromkeys((*loaded.diagnostics, *mesh.diagnostics, *resources.diagnostics))
-    for finding in findings:
-        if finding.severity is not Severity.INFO:
-            typer.echo(f"{finding.severity}: {finding}", err=True)
-    if any(finding.severity is Severity.ERROR for finding in loaded.diagnostics):
+    diagnostics = dict.fromkeys((*loaded.diagnostics, *mesh.diagnostics, *resources.diagnostics))
+    for diagnostic in diagnostics:
+        if diagnostic.severity is not Severity.INFO:
+            typer.echo(f"{diagnostic.severity}: {diagnostic}", err=True)
+    if any(diagnostic.severity is Severity.ERROR for diagnostic in loaded.diagnostics):
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Codes of the findings of this package. Istio's own analysis codes keep Istio's numbers."""
+"""Codes of the diagnostics of this package. Istio's own analysis codes keep Istio's numbers."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding about one line.
+    """One diagnostic about one line.
 
     `code` is one of Istio's analysis codes (IST0101, IST0106...) or one of ours (MZ0001...); `path` is the
     field's path as the user wrote it (`spec.http[0].route[1].weight`), empty for a document or file as a
@@ -66,7 +66,7 @@ class Diagnostic:
     mentions: tuple[Origin, ...] = field(default=(), compare=False, repr=False)
 
     def current(self, current_origin: Callable[[Origin], Origin]) -> Diagnostic:
-        """Return the finding with current lines; `current_origin` returns where an origin stands now."""
+        """Return the diagnostic with current lines; `current_origin` returns where an origin stands now."""
         origin = current_origin(self.origin)
         mentions = tuple(map(current_origin, self.mentions))
         moved = {str(was): str(now) for was, now in zip(self.mentions, mentions, strict=True) if was != now}
@@ -83,30 +83,30 @@ class Diagnostic:
         return where + self.message
 
 
-def reading_order(finding: Diagnostic) -> tuple[Origin, str, Severity, str, str]:
-    """Return the sort key that orders findings by file, line and path, as a user goes through the files to
-    correct them. Different findings have different keys."""
-    return (finding.origin, finding.path, finding.severity, finding.code, finding.message)
+def reading_order(diagnostic: Diagnostic) -> tuple[Origin, str, Severity, str, str]:
+    """Return the sort key that orders diagnostics by file, line and path, as a user goes through the files to
+    correct them. Different diagnostics have different keys."""
+    return (diagnostic.origin, diagnostic.path, diagnostic.severity, diagnostic.code, diagnostic.message)
 
 
-def in_reading_order(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Return `findings` in their `reading_order`."""
-    return sorted(findings, key=reading_order)
+def in_reading_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Return `diagnostics` in their `reading_order`."""
+    return sorted(diagnostics, key=reading_order)
 
 
-MAX_FINDINGS: Final = 200
-"""How many findings of one document or file are listed one by one: more are not read, and a file of 10 MB can
-hold a million mistakes."""
+MAX_DIAGNOSTICS: Final = 200
+"""How many diagnostics of one document or file are listed one by one: more are not read, and a file of 10 MB
+can hold a million mistakes."""
 
 
-def bounded(findings: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Return the first MAX_FINDINGS findings, and one more finding that counts the rest.
+def bounded(diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the first MAX_DIAGNOSTICS diagnostics, and one more diagnostic that counts the rest.
 
     It is an error if the rest contains an error.
     """
-    if len(findings) <= MAX_FINDINGS:
-        return tuple(findings)
-    rest = findings[MAX_FINDINGS:]
+    if len(diagnostics) <= MAX_DIAGNOSTICS:
+        return tuple(diagnostics)
+    rest = diagnostics[MAX_DIAGNOSTICS:]
     worst = next((each for each in rest if each.severity is Severity.ERROR), rest[0])
-    message = f"{len(rest)} more findings like this are not shown; correct those before it first"
-    return (*findings[:MAX_FINDINGS], Diagnostic(worst.severity, worst.code, message, worst.origin))
+    message = f"{len(rest)} more diagnostics like this are not shown; correct those before it first"
+    return (*diagnostics[:MAX_DIAGNOSTICS], Diagnostic(worst.severity, worst.code, message, worst.origin))

@@ -30,7 +30,7 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The documents of a piece of a file without findings, and the piece's first line."""
+    """The documents of a piece of a file without diagnostics, and the piece's first line."""
 
     first_line: int
     documents: tuple[_Known, ...]

@@ -51,7 +51,7 @@ def check_mesh_config(
     _check_access_log(settings, place / "accessLogFormat")
     _check_extension_providers(settings, place / "extensionProviders")
     check_mesh_networks(settings.mesh_networks, place / "meshNetworks")
-    return place.findings
+    return place.diagnostics
 
 
 def check_networks(
@@ -60,7 +60,7 @@ def check_networks(
     """Return what is wrong with a MeshNetworks of its own; the arguments are as for `check_mesh_config`."""
     place = _place("MeshNetworks", settings, line_of, file, prefix)
     check_mesh_networks(settings, place)
-    return place.findings
+    return place.diagnostics
 
 
 def _place(

@@ -149,7 +149,7 @@ def is_mesh_config_map(name: str, content: Mapping[str, Any]) -> bool:
 
 
 def mesh_config_of(config: Config[Any]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
-    """Return the MeshConfig in the ConfigMap `config`, with its findings (see `parse_mesh_config`).
+    """Return the MeshConfig in the ConfigMap `config`, with its diagnostics (see `parse_mesh_config`).
 
     `data.meshNetworks`, where Istio keeps the networks, becomes the field `meshNetworks`.
     """

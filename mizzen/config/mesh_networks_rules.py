@@ -20,7 +20,7 @@ from mizzen.config.validation.ports import port_number_problem
 
 def check_mesh_networks(settings: MeshNetworks, place: Place) -> None:
     """Check all networks; `place` is that of MeshNetworks."""
-    before = len(place.findings)
+    before = len(place.diagnostics)
     for name, network in settings.networks.items():
         here = place / "networks" / name
         for index, endpoints in enumerate(network.endpoints):
@@ -28,7 +28,7 @@ def check_mesh_networks(settings: MeshNetworks, place: Place) -> None:
         for index, gateway in enumerate(network.gateways):
             _check_gateway(gateway, here / "gateways" / index)
         _check_reachable(network, here)
-    if all(finding.severity is not Severity.ERROR for finding in place.findings[before:]):
+    if all(diagnostic.severity is not Severity.ERROR for diagnostic in place.diagnostics[before:]):
         _check_overlaps(settings, place)
 
 

@@ -40,14 +40,14 @@ def without_malformed(model: type[Model], content: Any) -> tuple[Model, frozense
 
 
 def elsewhere(
-    findings: Iterable[Diagnostic], prefix: FieldPath, removed: Iterable[FieldPath]
+    diagnostics: Iterable[Diagnostic], prefix: FieldPath, removed: Iterable[FieldPath]
 ) -> Iterator[Diagnostic]:
-    """Yield the findings that are unrelated to the fields that were taken out: neither inside such a field,
-    nor about a value that contains one."""
+    """Yield the diagnostics that are unrelated to the fields that were taken out: neither inside such a
+    field, nor about a value that contains one."""
     places = [place((*prefix, *path)) for path in removed]
-    for finding in findings:
-        if not any(_within(finding.path, each) or _within(each, finding.path) for each in places):
-            yield finding
+    for diagnostic in diagnostics:
+        if not any(_within(diagnostic.path, each) or _within(each, diagnostic.path) for each in places):
+            yield diagnostic
 
 
 def _within(path: str, outer: str) -> bool:

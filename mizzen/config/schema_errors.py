@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from mizzen.config.codes import SCHEMA
-from mizzen.config.diagnostics import MAX_FINDINGS, Diagnostic, Origin, Severity, bounded
+from mizzen.config.diagnostics import MAX_DIAGNOSTICS, Diagnostic, Origin, Severity, bounded
 from mizzen.config.document import FieldPath
 from mizzen.config.scalars import describe, shortened
 from mizzen.config.schema_fields import enum_at, nearest, nearest_field
@@ -47,7 +47,7 @@ def schema_diagnostics(
         return model.model_validate(content), ()
     except ValidationError as error:
         found: dict[tuple[str, str], Diagnostic] = {}
-        for details in error.errors(include_url=False)[: 2 * MAX_FINDINGS]:
+        for details in error.errors(include_url=False)[: 2 * MAX_DIAGNOSTICS]:
             path = as_written(content, details)
             message = _message(model, path, prefix, details, secret=secret)
             origin = Origin(file, line_of(path))

@@ -76,14 +76,14 @@ class _Entry:
 
 @dataclass(slots=True)
 class _File:
-    """A file's entries by key, and the findings that belong to none of them."""
+    """A file's entries by key, and the diagnostics that belong to none of them."""
 
     entries: dict[ConfigKey, _Entry] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
-    def has_findings(self) -> bool:
-        """True if there are findings about the file or a document in it."""
+    def has_diagnostics(self) -> bool:
+        """True if there are diagnostics about the file or a document in it."""
         return bool(self.diagnostics) or any(
             entry.diagnostics or entry.refused for entry in self.entries.values()
         )
@@ -109,8 +109,8 @@ class ConfigStore:
         self._entries_of_key: dict[ConfigKey, dict[str, _Entry]] = {}
         self._in_force: dict[ConfigKey, Config[Any]] = {}
         self._digests: dict[ConfigKey, bytes] = {}
-        # Findings are asked for after every change, and usually there are none.
-        self._with_findings: dict[str, _File] = {}
+        # Diagnostics are asked for after every change, and usually there are none.
+        self._with_diagnostics: dict[str, _File] = {}
         self._contested: set[ConfigKey] = set()
         self._snapshot: tuple[Config[Any], ...] | None = None
 
@@ -128,10 +128,10 @@ class ConfigStore:
             else:
                 touched.update(self._replace(name, parsed))
             file = self._files.get(name)
-            if file is not None and file.has_findings:
-                self._with_findings[name] = file
+            if file is not None and file.has_diagnostics:
+                self._with_diagnostics[name] = file
             else:
-                self._with_findings.pop(name, None)
+                self._with_diagnostics.pop(name, None)
         return self._settle(touched)
 
     def configs(self) -> tuple[Config[Any], ...]:
@@ -162,16 +162,16 @@ class ConfigStore:
         )
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Return all current findings, ordered by file, line and path."""
-        return tuple(in_reading_order(self._findings()))
+        """Return all current diagnostics, ordered by file, line and path."""
+        return tuple(in_reading_order(self._diagnostics()))
 
     def refused(self) -> Mapping[ConfigKey, Refusal]:
         """Return the documents whose current text is not in force, by key.
 
-        The findings about each are ordered by line.
+        The diagnostics about each are ordered by line.
         """
         found: dict[ConfigKey, Refusal] = {}
-        for _, file in sorted(self._with_findings.items()):
+        for _, file in sorted(self._with_diagnostics.items()):
             for key, entry in file.entries.items():
                 if entry.refused and not entry.withheld and key not in found:
                     why = tuple(in_reading_order(entry.diagnostics or file.diagnostics))
@@ -182,8 +182,8 @@ class ConfigStore:
         config = self._in_force.get(key)
         return config.origin if config is not None else None
 
-    def _findings(self) -> Iterator[Diagnostic]:
-        for file in self._with_findings.values():
+    def _diagnostics(self) -> Iterator[Diagnostic]:
+        for file in self._with_diagnostics.values():
             yield from file.diagnostics
             for entry in file.entries.values():
                 if not entry.withheld:

@@ -18,7 +18,7 @@ from mizzen.config.codes import (
     UNSERVED_KIND,
 )
 from mizzen.config.composed_yaml import trees
-from mizzen.config.diagnostics import MAX_FINDINGS, Diagnostic, Origin, Severity, bounded
+from mizzen.config.diagnostics import MAX_DIAGNOSTICS, Diagnostic, Origin, Severity, bounded
 from mizzen.config.document import ConfigKey, Document, FieldPath, GroupKind, content_digest, group_kind_of
 from mizzen.config.file_pieces import Piece, Pieces, recalled
 from mizzen.config.file_text import NotText, file_text, text_pieces
@@ -58,9 +58,9 @@ class ParsedFile:
 
     `documents` are the documents of kinds that a mesh reads, in the order of the file, not yet typed.
     `refused` are those whose key is known, but whose content cannot be trusted. `diagnostics` are the
-    findings about the rest of the file. `broken`: the file as a whole cannot be trusted (it was not read, or
-    is not YAML); its documents only serve to find more mistakes. `unidentified`: a document does not say what
-    it is, so the absence of a document from the file proves nothing.
+    diagnostics about the rest of the file. `broken`: the file as a whole cannot be trusted (it was not read,
+    or is not YAML); its documents only serve to find more mistakes. `unidentified`: a document does not say
+    what it is, so the absence of a document from the file proves nothing.
     """
 
     file: str
@@ -110,7 +110,7 @@ def parse_documents(
     pieces: dict[bytes, Piece] = {}
     chunks = list(text_pieces(text))
     for chunk, first_line in chunks:
-        if reader.broken and len(reader.diagnostics) > MAX_FINDINGS:
+        if reader.broken and len(reader.diagnostics) > MAX_DIAGNOSTICS:
             break  # Nothing of a broken file comes into force, so the rest of it need not be known.
         if once or len(chunks) < _MANY:
             reader.read(chunk, first_line)
@@ -172,7 +172,7 @@ class _Reader:
 
     def read_piece(self, text: str, first_line: int, known: Pieces) -> tuple[bytes, Piece | None]:
         """Like `read`, but take the documents from `known` if it has the text. Return the text's digest, and
-        its documents for the next version of the file; None if there are findings about them."""
+        its documents for the next version of the file; None if there are diagnostics about them."""
         digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
         piece = known.get(digest)
         if piece is not None:
@@ -245,12 +245,12 @@ class _Reader:
     def _add(self, content: Any, lines: DocumentLines, problems: Sequence[Problem]) -> None:
         if content is None:
             return
-        findings = [_finding(problem, self.file) for problem in problems]
+        diagnostics = [_diagnostic(problem, self.file) for problem in problems]
         if not isinstance(content, dict):
             # Without the text itself: in a file that is not a document, it may be a key or a password.
             given = "a text" if isinstance(content, str) else describe(content)
             message = f"a document must be a mapping with apiVersion, kind and metadata; not {given}"
-            self._unidentified(findings, message, lines)
+            self._unidentified(diagnostics, message, lines)
             return
         for name, right in _STATED.items():
             value = content.get(name)
@@ -261,23 +261,23 @@ class _Reader:
                     cure = "if this is the MeshConfig, keep it elsewhere and give it by --mesh-config"
                 elif not value and not any(key in content for key in _OF_OBJECTS):
                     cure += ", or keep files that are no documents of a mesh elsewhere"
-                self._unidentified(findings, f"{wrong}; {cure}", lines, (name,))
+                self._unidentified(diagnostics, f"{wrong}; {cure}", lines, (name,))
                 return
         kind: str = content["kind"]
         if kind.endswith("List") and isinstance(content.get("items"), list):
-            self._add_items(content["items"], lines, findings, problems)
+            self._add_items(content["items"], lines, diagnostics, problems)
             return
         if kind == "List" and content.get("items") is not None:
             message = f"must be a list of documents; not {describe(content['items'])}"
-            self._unidentified(findings, message, lines, ("items",))
+            self._unidentified(diagnostics, message, lines, ("items",))
             return
-        self._add_object(content, lines, findings)
+        self._add_object(content, lines, diagnostics)
 
     def _add_items(
         self,
         items: list[Any],
         lines: DocumentLines,
-        findings: list[Diagnostic],
+        diagnostics: list[Diagnostic],
         problems: Sequence[Problem],
     ) -> None:
         """Add the items of a Kubernetes List, each as a document of its own."""
@@ -291,8 +291,8 @@ class _Reader:
             if item is not None:
                 self._add(item, lines.subtree(path), inside)
         outside = [
-            finding
-            for finding, problem in zip(findings, problems, strict=True)
+            diagnostic
+            for diagnostic, problem in zip(diagnostics, problems, strict=True)
             if problem.path[:1] != ("items",) or len(problem.path) < 2
         ]
         self.diagnostics.extend(outside)
@@ -300,14 +300,16 @@ class _Reader:
             self.unidentified = True
 
     def _unidentified(
-        self, findings: list[Diagnostic], message: str, lines: DocumentLines, path: FieldPath = ()
+        self, diagnostics: list[Diagnostic], message: str, lines: DocumentLines, path: FieldPath = ()
     ) -> None:
         origin = Origin(self.file, lines.line_of(path))
-        self.diagnostics.extend(findings)
+        self.diagnostics.extend(diagnostics)
         self.diagnostics.append(_error(NOT_A_DOCUMENT, message, origin, place(path)))
         self.unidentified = True
 
-    def _add_object(self, content: dict[str, Any], lines: DocumentLines, findings: list[Diagnostic]) -> None:
+    def _add_object(
+        self, content: dict[str, Any], lines: DocumentLines, diagnostics: list[Diagnostic]
+    ) -> None:
         api_version, name_of_kind = content["apiVersion"], content["kind"]
         group, _, _ = api_version.rpartition("/")
         kind = KINDS.get(GroupKind(name_of_kind, group))
@@ -319,10 +321,10 @@ class _Reader:
         if kind is None:
             self._skip(group, content, lines)
             return
-        findings = [*findings, *unfilled]
+        diagnostics = [*diagnostics, *unfilled]
         named = self._named(kind, content, lines)
         if isinstance(named, Diagnostic):
-            self.diagnostics.extend(findings if unfilled else (*findings, named))
+            self.diagnostics.extend(diagnostics if unfilled else (*diagnostics, named))
             self.unidentified = True
             return
         namespace, name = named
@@ -334,18 +336,18 @@ class _Reader:
                 kind.model, content.get("spec"), lines, self.file, prefix=("spec",)
             )
             content = {**content, "spec": spec} if spelt else content
-            findings.extend(spelt)
+            diagnostics.extend(spelt)
         key = kind.of.key(namespace, name)
         origin = Origin(self.file, lines.line_of(()), key)
         if api_version not in kind.api_versions:
             served = " or ".join(kind.api_versions)
             where = Origin(self.file, lines.line_of(("apiVersion",)))
             message = f"{shortened(api_version)} is not a version of {kind.name}; write {served}"
-            findings.append(_error(SCHEMA, message, where, "apiVersion"))
-        if any(each.severity is Severity.ERROR for each in findings):
-            self.refused.append(RefusedDocument(key, origin, tuple(findings)))
+            diagnostics.append(_error(SCHEMA, message, where, "apiVersion"))
+        if any(each.severity is Severity.ERROR for each in diagnostics):
+            self.refused.append(RefusedDocument(key, origin, tuple(diagnostics)))
             return
-        self.diagnostics.extend(findings)
+        self.diagnostics.extend(diagnostics)
         digest = content_digest(api_version, namespace, content) if self.digests else b""
         self.documents.append(
             Document(api_version, kind.name, namespace, name, content, origin, lines, digest)
@@ -440,7 +442,7 @@ def _kinds_of(group: str) -> list[str]:
     return [kind.name for kind in KINDS.values() if kind.group == group]
 
 
-def _finding(problem: Problem, file: str) -> Diagnostic:
+def _diagnostic(problem: Problem, file: str) -> Diagnostic:
     severity = Severity.ERROR if problem.fatal else Severity.WARNING
     code = SCHEMA if problem.fatal else AMBIGUOUS_KEY
     return Diagnostic(severity, code, problem.message, Origin(file, problem.line), place(problem.path))

@@ -47,10 +47,10 @@ def parse_status(status: Mapping[str, Any]) -> MeshStatus:
 
 
 def _problems(status: Mapping[str, Any]) -> Iterator[str]:
-    for finding in status["configuration"]["findings"]:
-        if finding["severity"] == "error":
-            path = f"{finding['path']}: " if finding["path"] else ""
-            yield f"{finding['file']}:{finding['line']}: {path}{finding['message']}"
+    for diagnostic in status["configuration"]["diagnostics"]:
+        if diagnostic["severity"] == "error":
+            path = f"{diagnostic['path']}: " if diagnostic["path"] else ""
+            yield f"{diagnostic['file']}:{diagnostic['line']}: {path}{diagnostic['message']}"
     for rejection in status["rejections"]:
         places = ", ".join(place for resource in rejection["resources"] for place in resource["origins"])
         yield (

@@ -26,9 +26,9 @@ from mizzen.translator.listeners.authorization import RuleName
 from mizzen.translator.listeners.http_filters.jwt_authn import provider_name, token_rules
 from mizzen.translator.listeners.inbound import VIRTUAL_INBOUND
 from mizzen.translator.on_demand import Translates
-from mizzen.translator.own_resources import OwnResources
 from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.gateway import gateway_route_origins
+from mizzen.translator.workload_resources import WorkloadResources
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 
@@ -50,7 +50,7 @@ class PartOrigins:
     # Inbound and gateway resources are cheap; the others are made only if one of their parts is asked for.
 
     @cached_property
-    def _own(self) -> OwnResources:
+    def _own(self) -> WorkloadResources:
         return self._translation.own(self._proxy)
 
     @cached_property

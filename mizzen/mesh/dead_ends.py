@@ -121,9 +121,9 @@ def _dead_ends(mesh: Mesh, rule: VirtualServiceRule) -> Iterator[DeadEnd]:
     for name in rule.gateways:
         if name != MESH and mesh.config(GATEWAY.key(*name.split("/", 1))) is None:
             yield ("gateway", name)
-    for finding in rule.diagnostics:
-        if finding.severity is Severity.ERROR:
-            yield ("delegate", finding.message)
+    for diagnostic in rule.diagnostics:
+        if diagnostic.severity is Severity.ERROR:
+            yield ("delegate", diagnostic.message)
 
 
 def _destinations(rule: VirtualServiceRule) -> Iterator[Destination]:

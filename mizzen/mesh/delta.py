@@ -12,7 +12,7 @@ from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SECRET, SIDECAR
 from mizzen.mesh.rules.security_policies import POLICY_KINDS
 from mizzen.mesh.services.registry import ServiceKey
 
-Change = tuple[Config[Any] | None, Config[Any] | None]
+DocumentChange = tuple[Config[Any] | None, Config[Any] | None]
 """A document before and after; None if it did not exist before, or does not exist after."""
 
 
@@ -46,9 +46,9 @@ class MeshDelta:
     endpoints: frozenset[ServiceKey] = frozenset()
     token_keys: bool = False
     everything: bool = False
-    documents: tuple[Change, ...] = ()
+    documents: tuple[DocumentChange, ...] = ()
 
-    def of_kind(self, kind: GroupKind) -> Iterator[Change]:
+    def of_kind(self, kind: GroupKind) -> Iterator[DocumentChange]:
         """Yield the changed documents of a kind."""
         return (change for change in self.documents if _either(change).group_kind == kind)
 
@@ -90,9 +90,9 @@ class MeshDelta:
         return self.endpoints_only and not self.endpoints
 
 
-def _joined(parts: Iterable[Sequence[Change]]) -> tuple[Change, ...]:
+def _joined(parts: Iterable[Sequence[DocumentChange]]) -> tuple[DocumentChange, ...]:
     """Return for each document its first version before and its last one after."""
-    found: dict[ConfigKey, Change] = {}
+    found: dict[ConfigKey, DocumentChange] = {}
     for part in parts:
         for old, new in part:
             key = _either((old, new)).key
@@ -101,7 +101,7 @@ def _joined(parts: Iterable[Sequence[Change]]) -> tuple[Change, ...]:
     return tuple(change for change in found.values() if change[0] is not change[1])
 
 
-def _either(change: Change) -> Config[Any]:
+def _either(change: DocumentChange) -> Config[Any]:
     config = change[1] if change[1] is not None else change[0]
     assert config is not None
     return config

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
-from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
+from mizzen.mesh.delta import ConfigChange, DocumentChange, MeshDelta
 from mizzen.mesh.rules.closed_policies import closed_policy, is_closed_policy
 from mizzen.mesh.snapshot import Mesh
 
@@ -47,7 +47,7 @@ class Withheld:
     traceback: str = field(default="", compare=False, repr=False)
 
     @classmethod
-    def of(cls, change: Change, error: Exception, stand_in: Config[Any] | None = None) -> Withheld:
+    def of(cls, change: DocumentChange, error: Exception, stand_in: Config[Any] | None = None) -> Withheld:
         """Return the document of a change that fails; `stand_in` takes effect if no version did before."""
         old, new = change
         config = new if new is not None else old
@@ -93,7 +93,9 @@ def _reason(key: ConfigKey, error: Exception) -> str:
 
 
 def without_faults(
-    state: State, changes: Sequence[Change], attempt: Callable[[State, Sequence[Change]], State]
+    state: State,
+    changes: Sequence[DocumentChange],
+    attempt: Callable[[State, Sequence[DocumentChange]], State],
 ) -> tuple[State, tuple[Withheld, ...]]:
     """Return `state` after all `changes` that succeed, and the documents of those that fail.
 
@@ -103,7 +105,7 @@ def without_faults(
     """
     faults: list[Withheld] = []
 
-    def apply(state: State, part: Sequence[Change]) -> State:
+    def apply(state: State, part: Sequence[DocumentChange]) -> State:
         try:
             return attempt(state, part)
         except Exception as error:
@@ -130,7 +132,7 @@ def without_faults(
 class Changed:
     """A ConfigChange that is made from pairs of documents."""
 
-    pairs: Sequence[Change]
+    pairs: Sequence[DocumentChange]
 
     @property
     def updated(self) -> Iterable[Config[Any]]:
@@ -148,7 +150,7 @@ class Changed:
         return {}
 
 
-def undone(changes: Iterable[Change]) -> Changed:
+def undone(changes: Iterable[DocumentChange]) -> Changed:
     """Return the change that reverts `changes`."""
     return Changed([(new, old) for old, new in changes])
 
@@ -156,11 +158,11 @@ def undone(changes: Iterable[Change]) -> Changed:
 def updated_without_faults(mesh: Mesh, change: ConfigChange) -> tuple[Mesh, MeshDelta, tuple[Withheld, ...]]:
     """Return what `mesh.updated(change)` returns, without the documents that make it fail, and these
     documents. Raises TooManyFaultsError."""
-    pairs: list[Change] = [(mesh.config(config.key), config) for config in change.updated]
+    pairs: list[DocumentChange] = [(mesh.config(config.key), config) for config in change.updated]
     pairs += [(mesh.config(key), None) for key in change.removed if mesh.config(key) is not None]
 
     def attempt(
-        state: tuple[Mesh, tuple[MeshDelta, ...]], part: Sequence[Change]
+        state: tuple[Mesh, tuple[MeshDelta, ...]], part: Sequence[DocumentChange]
     ) -> tuple[Mesh, tuple[MeshDelta, ...]]:
         updated, delta = state[0].updated(Changed(part))
         return updated, (*state[1], delta)

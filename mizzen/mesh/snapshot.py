@@ -11,7 +11,7 @@ from mizzen.config.diagnostics import Diagnostic, Origin, in_reading_order
 from mizzen.config.document import Config, ConfigKey, GroupKind
 from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SIDECAR, VIRTUAL_SERVICE
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
+from mizzen.mesh.delta import ConfigChange, DocumentChange, MeshDelta
 from mizzen.mesh.difference import MeshDifference
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.proxy_questions import ProxyQuestions
@@ -198,7 +198,7 @@ class Mesh(ProxyQuestions):
         mesh._take_over(self)
         return mesh, delta
 
-    def documents_since(self, other: Mesh) -> tuple[Change, ...]:
+    def documents_since(self, other: Mesh) -> tuple[DocumentChange, ...]:
         """Return the documents that are different in `other`, which need not be an earlier snapshot."""
         return tuple(
             (other.config(key), self.config(key))
@@ -213,8 +213,8 @@ class Mesh(ProxyQuestions):
             found = self._differences[before] = MeshDifference.between(before, self)
         return found
 
-    def _pairs(self, change: ConfigChange) -> Iterable[Change]:
-        pairs: dict[ConfigKey, Change] = {}
+    def _pairs(self, change: ConfigChange) -> Iterable[DocumentChange]:
+        pairs: dict[ConfigKey, DocumentChange] = {}
         for key in change.removed:
             old = self._configs.get(key.group_kind, _NO_CONFIGS).get(key)
             if old is not None:
@@ -227,7 +227,7 @@ class Mesh(ProxyQuestions):
                 pairs.pop(config.key, None)
         return pairs.values()
 
-    def _changed(self, changes: list[Change]) -> tuple[Mesh, MeshDelta]:
+    def _changed(self, changes: list[DocumentChange]) -> tuple[Mesh, MeshDelta]:
         by_kind = _by_kind(changes)
         if not by_kind:
             return self, MeshDelta()
@@ -256,7 +256,7 @@ class Mesh(ProxyQuestions):
         mesh._take_over(self)
         return mesh, delta
 
-    def _still_moved(self, changes: Iterable[Change]) -> LayeredDict[ConfigKey, Config[Any]]:
+    def _still_moved(self, changes: Iterable[DocumentChange]) -> LayeredDict[ConfigKey, Config[Any]]:
         edit = self.moved.edit()
         if self.moved:
             for old, _ in changes:
@@ -265,7 +265,7 @@ class Mesh(ProxyQuestions):
         return edit.finish()
 
     def _with(
-        self, by_kind: Mapping[GroupKind, list[Change]]
+        self, by_kind: Mapping[GroupKind, list[DocumentChange]]
     ) -> dict[GroupKind, LayeredDict[ConfigKey, Config[Any]]]:
         configs = dict(self._configs)
         for kind, changes in by_kind.items():
@@ -412,8 +412,8 @@ class Mesh(ProxyQuestions):
         return self.virtual_service_index.for_gateway(gateway_name, proxy_namespace)
 
 
-def _by_kind(changes: Iterable[Change]) -> dict[GroupKind, list[Change]]:
-    by_kind: dict[GroupKind, list[Change]] = {}
+def _by_kind(changes: Iterable[DocumentChange]) -> dict[GroupKind, list[DocumentChange]]:
+    by_kind: dict[GroupKind, list[DocumentChange]] = {}
     for old, new in changes:
         config = new if new is not None else old
         assert config is not None
@@ -421,5 +421,5 @@ def _by_kind(changes: Iterable[Change]) -> dict[GroupKind, list[Change]]:
     return by_kind
 
 
-def _policies(by_kind: Mapping[GroupKind, list[Change]]) -> tuple[Change, ...]:
+def _policies(by_kind: Mapping[GroupKind, list[DocumentChange]]) -> tuple[DocumentChange, ...]:
     return tuple(chain.from_iterable(by_kind.get(kind, ()) for kind in sorted(POLICY_KINDS)))

@@ -22,7 +22,8 @@ from mizzen.xds.snapshot import Snapshot
 _KINDS: Final = {"sidecar": "sidecar", "router": "gateway"}
 
 _MOST_KINDS: Final = 50
-"""With more kinds of proxies a whole translation is cheaper: it shares all that does not depend on labels."""
+"""With more classes of proxies a whole translation is cheaper: it shares all that does not depend on
+labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ _Shown = tuple[Callable[[str], str], Callable[[str], str]]
 def _on_demand(old: Mesh, new: Mesh, proxies: Mapping[str, Proxy], shown: _Shown) -> dict[str, Pair]:
     """Return the proxies whose differences can be found without a whole translation."""
     earlier = TranslationOnDemand(Translation(old))
-    if len({earlier.kind(proxy) for proxy in proxies.values()}) > _MOST_KINDS:
+    if len({earlier.proxy_class(proxy) for proxy in proxies.values()}) > _MOST_KINDS:
         return {}
     later = earlier.later(new)
     found = {}
@@ -102,7 +103,7 @@ def _on_demand(old: Mesh, new: Mesh, proxies: Mapping[str, Proxy], shown: _Shown
             for translation, known_as in zip((earlier, later), shown, strict=True)
         )
         # Inbound resources of a sidecar lead to its own workload, so they have no consequences.
-        kind = earlier.kind(proxy), proxy if proxy.type == "router" else None
+        kind = earlier.proxy_class(proxy), proxy if proxy.type == "router" else None
         found[name] = Pair(name, was, now, differing, kind)
     return found
 

@@ -190,7 +190,7 @@ def _order(told: Told) -> tuple[int, str, str]:
 
 
 class _Comparison:
-    """Compares kinds of proxies. Compares each pair of resources once for all kinds."""
+    """Compares classes of proxies. Compares each pair of resources once for all kinds."""
 
     def __init__(self) -> None:
         self._known: dict[_Versions, tuple[Change, ...]] = {}
@@ -199,7 +199,7 @@ class _Comparison:
     def changes(
         self, versions: tuple[_Versions, ...], old: Side, new: Side
     ) -> Iterator[tuple[Change, Difference]]:
-        """Yield the changes of one kind of proxies, each with its resource."""
+        """Yield the changes of one class of proxies, each with its resource."""
         differing = [(old.get(*each[:2]), new.get(*each[:2])) for each in versions]
         follow = tuple(self._consequences.of(differing, old, new))
         secrets = {change.name for change in follow if change.kind == "secret"}

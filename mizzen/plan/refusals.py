@@ -15,17 +15,17 @@ def new_refusals(old: Mesh, new: Mesh, new_file: Callable[[str], str] = str) -> 
     `new_file` turns the internal name of a new file into the user's name for it.
     """
     known = {_meaning(each) for each in refused_tls(old)}
-    for finding in refused_tls(new):
-        if _meaning(finding) not in known:
-            message = finding.message
-            for mention in finding.mentions:
+    for diagnostic in refused_tls(new):
+        if _meaning(diagnostic) not in known:
+            message = diagnostic.message
+            for mention in diagnostic.mentions:
                 message = message.replace(str(mention), new_file(str(mention)))
-            yield f"{new_file(str(finding.origin))}: {finding.path}: {message}"
+            yield f"{new_file(str(diagnostic.origin))}: {diagnostic.path}: {message}"
 
 
-def _meaning(finding: Diagnostic) -> tuple[object, ...]:
-    """Return what a finding says, without its lines."""
-    message = finding.message
-    for mention in finding.mentions:
+def _meaning(diagnostic: Diagnostic) -> tuple[object, ...]:
+    """Return what a diagnostic says, without its lines."""
+    message = diagnostic.message
+    for mention in diagnostic.mentions:
         message = message.replace(str(mention), str(mention.document))
-    return finding.code, finding.origin.document, finding.path, message
+    return diagnostic.code, diagnostic.origin.document, diagnostic.path, message

@@ -22,18 +22,18 @@ class Analysed:
     """References of documents to things that do not exist, with the lines that documents have in `mesh`."""
 
     mesh: Mesh
-    findings: ChunkedSequence[Diagnostic] = field(default_factory=ChunkedSequence)
+    diagnostics: ChunkedSequence[Diagnostic] = field(default_factory=ChunkedSequence)
 
     def at(self, mesh: Mesh) -> Analysed:
-        """Return the same findings with the lines of a later mesh. This costs nothing if no line moved."""
+        """Return the same diagnostics with the lines of a later mesh. This costs nothing if no line moved."""
         moved = set(mesh.moved.differing(self.mesh.moved))
         named = [
             one
-            for one in (self.findings if moved else ())
+            for one in (self.diagnostics if moved else ())
             if one.origin.document in moved or any(each.document in moved for each in one.mentions)
         ]
         now = [one.current(mesh.current_origin) for one in named]
-        return Analysed(mesh, self.findings.updated(named, now, reading_order))
+        return Analysed(mesh, self.diagnostics.updated(named, now, reading_order))
 
 
 class Analyst:
@@ -44,7 +44,7 @@ class Analyst:
         self._analysis = Analysis()
 
     async def analyse(self, mesh: Mesh, is_superseded: Callable[[], bool]) -> tuple[Analysed | None, float]:
-        """Return the findings (None if the mesh is superseded meanwhile), and the seconds that the worker
+        """Return the diagnostics (None if the mesh is superseded meanwhile), and the seconds that the worker
         took. Raises what a check raises."""
         steps = self._analysis.steps(mesh)
         spent = 0.0
@@ -62,7 +62,7 @@ class Analyst:
 def _slice(
     steps: Generator[None, None, ChunkedSequence[Diagnostic]],
 ) -> tuple[ChunkedSequence[Diagnostic] | None, float]:
-    """Continue for a slice of time; return the findings if the analysis is complete, and the seconds."""
+    """Continue for a slice of time; return the diagnostics if the analysis is complete, and the seconds."""
     begun = time.perf_counter()
     try:
         next(steps)

@@ -28,7 +28,7 @@ from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Changed, Withheld, updated_without_faults
 from mizzen.mesh.rules.token_keys import NO_TOKEN_KEYS, TokenKeys
 from mizzen.mesh.snapshot import Mesh
-from mizzen.server.findings import as_json
+from mizzen.server.diagnostic_json import as_json
 from mizzen.server.former import FormerDocument, FormerDocuments, ValidDocument, still_in_force
 from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.server.origins import CurrentOrigin
@@ -41,13 +41,13 @@ _UNREAD = frozenset({UNREADABLE, SYNTAX, NOT_A_DOCUMENT})
 class ConfigurationView:
     """The state of the configuration, as a value that other threads may read.
 
-    `start_blockers` are the findings that delay a start: files that cannot be read, refused documents, a
+    `start_blockers` are the diagnostics that delay a start: files that cannot be read, refused documents, a
     folder without files, invalid settings.
     """
 
     documents: Mapping[str, int]
     refused: tuple[Refusal, ...]
-    findings: tuple[Diagnostic, ...]
+    diagnostics: tuple[Diagnostic, ...]
     changed: datetime | None
     start_blockers: tuple[Diagnostic, ...] = ()
     restored: Mapping[ConfigKey, FormerDocument] = field(default_factory=dict)
@@ -58,12 +58,12 @@ class ConfigurationView:
         return not self.start_blockers
 
     def count(self, severity: Severity) -> int:
-        """Return the number of findings with this severity."""
-        return sum(finding.severity is severity for finding in self.findings)
+        """Return the number of diagnostics with this severity."""
+        return sum(diagnostic.severity is severity for diagnostic in self.diagnostics)
 
-    def with_findings(self, more: Iterable[Diagnostic]) -> ConfigurationView:
-        """Return the same view with further findings, without duplicates."""
-        return replace(self, findings=tuple(dict.fromkeys((*self.findings, *more))))
+    def with_diagnostics(self, more: Iterable[Diagnostic]) -> ConfigurationView:
+        """Return the same view with further diagnostics, without duplicates."""
+        return replace(self, diagnostics=tuple(dict.fromkeys((*self.diagnostics, *more))))
 
     def with_withheld(
         self, withheld: Collection[Withheld], current_origin: CurrentOrigin
@@ -81,12 +81,12 @@ class ConfigurationView:
             )
             for one, told in found
         }
-        findings = [finding for refusal in more.values() for finding in refusal.diagnostics]
+        diagnostics = [diagnostic for refusal in more.values() for diagnostic in refusal.diagnostics]
         refused = (*(one for one in self.refused if one.key not in more), *more.values())
-        return replace(self.with_findings(findings), refused=refused)
+        return replace(self.with_diagnostics(diagnostics), refused=refused)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the part `configuration` of the status, without findings of severity INFO."""
+        """Return the part `configuration` of the status, without diagnostics of severity INFO."""
         return {
             "documents": dict(self.documents),
             "changed": self.changed.isoformat() if self.changed else None,
@@ -97,7 +97,7 @@ class ConfigurationView:
                     "document": str(refused.key),
                     "in_force": str(refused.in_force) if refused.in_force else None,
                     "restored": _since(self.restored.get(refused.key)),
-                    "findings": [as_json(finding) for finding in refused.diagnostics],
+                    "diagnostics": [as_json(diagnostic) for diagnostic in refused.diagnostics],
                 }
                 for refused in self.refused
             ],
@@ -105,8 +105,10 @@ class ConfigurationView:
                 {"document": str(key), "origin": str(one.document.origin), "since": _since(one)}
                 for key, one in sorted(self.restored.items())
             ],
-            "findings": [
-                as_json(finding) for finding in self.findings if finding.severity is not Severity.INFO
+            "diagnostics": [
+                as_json(diagnostic)
+                for diagnostic in self.diagnostics
+                if diagnostic.severity is not Severity.INFO
             ],
         }
 
@@ -293,8 +295,8 @@ class Configuration:
         return mesh_config_among(config for config in maps if config is not None) or MeshConfig()
 
     def view(self) -> ConfigurationView:
-        """Return the current view, with the findings about documents and about the mesh."""
-        findings = [*map(self._with_what_stays, self._store.diagnostics()), *self.mesh.diagnostics]
+        """Return the current view, with the diagnostics about documents and about the mesh."""
+        diagnostics = [*map(self._with_what_stays, self._store.diagnostics()), *self.mesh.diagnostics]
         refused = tuple(self._store.refused().values())
         start_blockers = [
             one for one in self._store.diagnostics() if one.code in _UNREAD and not self._is_covered(one)
@@ -304,26 +306,28 @@ class Configuration:
                 one for each in refused for one in each.diagnostics if one.severity is Severity.ERROR
             )
         if self._file is not None:
-            findings += self._file.findings
-            start_blockers += (one for one in self._file.findings if one.severity is Severity.ERROR)
+            diagnostics += self._file.diagnostics
+            start_blockers += (one for one in self._file.diagnostics if one.severity is Severity.ERROR)
         view = ConfigurationView(
             documents=Counter(key.kind for keys in self._keys.values() for key in keys),
             refused=refused,
-            findings=tuple(dict.fromkeys(findings)),
+            diagnostics=tuple(dict.fromkeys(diagnostics)),
             changed=self._changed,
             start_blockers=tuple(dict.fromkeys(start_blockers)),
             restored=still_in_force(self._store, self._restored),
         )
         return view.with_withheld(self.withheld.values(), self.mesh.current_origin)
 
-    def _with_what_stays(self, finding: Diagnostic) -> Diagnostic:
+    def _with_what_stays(self, diagnostic: Diagnostic) -> Diagnostic:
         """For a path that cannot be read, add to the message if anything of it is still in force."""
-        if finding.code != UNREADABLE or finding.severity is not Severity.ERROR:
-            return finding
-        if not self._store.holds(finding.origin.file):
-            return finding
-        return replace(finding, message=f"{finding.message}; what was read from it before stays in force")
+        if diagnostic.code != UNREADABLE or diagnostic.severity is not Severity.ERROR:
+            return diagnostic
+        if not self._store.holds(diagnostic.origin.file):
+            return diagnostic
+        return replace(
+            diagnostic, message=f"{diagnostic.message}; what was read from it before stays in force"
+        )
 
-    def _is_covered(self, finding: Diagnostic) -> bool:
+    def _is_covered(self, diagnostic: Diagnostic) -> bool:
         """True if a former server's documents are in force for a file that cannot be read."""
-        return finding.severity is Severity.ERROR and self._former.covers(finding.origin.file)
+        return diagnostic.severity is Severity.ERROR and self._former.covers(diagnostic.origin.file)

@@ -21,7 +21,7 @@ from mizzen import xds
 from mizzen.config import ParsedFile
 from mizzen.config.diagnostics import Origin
 from mizzen.config.group_kinds import REQUEST_AUTHENTICATION
-from mizzen.config.ordered_findings import OrderedFindings
+from mizzen.config.ordered_diagnostics import OrderedDiagnostics
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy.node import NodeError, Proxy
 from mizzen.mesh.rules.token_keys import KeySource, TokenKeys
@@ -114,7 +114,7 @@ class ControlPlane:
         self._log = structlog.get_logger("mizzen.server")
         self._configured = configuration.view()
         self._analysed = Analysed(configuration.mesh)
-        self._findings = OrderedFindings()
+        self._diagnostics = OrderedDiagnostics()
         self._faults = TranslationFaults(metrics)
         self._delivery = Delivery(self._live, self._worker, lambda: self._faults.note(self._translation))
         self._unanalysed = asyncio.Event()
@@ -179,21 +179,21 @@ class ControlPlane:
 
     @property
     def view(self) -> ConfigurationView:
-        """The state of the configuration, with the findings of the analysis and of the translations for the
-        connected proxies."""
+        """The state of the configuration, with the diagnostics of the analysis and of the translations for
+        the connected proxies."""
         self._collect()
-        stands = replace(self._configured, findings=tuple(self._findings.in_order()))
+        stands = replace(self._configured, diagnostics=tuple(self._diagnostics.in_order()))
         return stands.with_withheld(self._faults.withheld, self.current_origin)
 
     def _collect(self) -> None:
-        """Collect the findings of all sources."""
-        self._findings.replace("configuration", self._configured.findings)
-        self._findings.replace("analysis", self._analysed.findings)
+        """Collect the diagnostics of all sources."""
+        self._diagnostics.replace("configuration", self._configured.diagnostics)
+        self._diagnostics.replace("analysis", self._analysed.diagnostics)
         untranslated = [one.diagnostic.current(self.current_origin) for one in self._faults.withheld]
-        self._findings.replace("translation", untranslated)
+        self._diagnostics.replace("translation", untranslated)
         for key, live in self._live.items():
-            found = tuple(one.current(self.current_origin) for one in live.findings)
-            self._findings.replace(("proxy", key), found)
+            found = tuple(one.current(self.current_origin) for one in live.diagnostics)
+            self._diagnostics.replace(("proxy", key), found)
 
     async def _in_worker(
         self, function: Callable[..., Value], *arguments: Any, urgency: Urgency = Urgency.CHANGE
@@ -327,7 +327,7 @@ class ControlPlane:
             live.fault = fault
             return None
         live.fault = ""
-        live.translated, live.findings = made
+        live.translated, live.diagnostics = made
         return self._certify(live)
 
     def _certify(self, live: LiveProxy) -> Made | None:
@@ -337,7 +337,7 @@ class ControlPlane:
             return None
         if certificates is not None:
             made = certificates.over(live.proxy, self.trust_domain, made)
-        return made, live.findings
+        return made, live.diagnostics
 
     def _translate_first(self, live: LiveProxy) -> Made | None:
         made = self._translate_one(live)
@@ -363,13 +363,13 @@ class ControlPlane:
         return more
 
     async def _refresh_view(self) -> None:
-        """Refresh the view of the configuration, and report new findings."""
+        """Refresh the view of the configuration, and report new diagnostics."""
         self._configured = await self._in_worker(self._configuration.view)
         await self._in_worker(self._update_lines)
         self._report()
 
     def _update_lines(self) -> None:
-        """Update the lines in the findings of the last analysis."""
+        """Update the lines in the diagnostics of the last analysis."""
         self._analysed = self._analysed.at(self._configuration.mesh)
 
     async def keep_analysed(self) -> None:
@@ -397,8 +397,8 @@ class ControlPlane:
 
     def _report(self) -> None:
         self.revision += 1
-        self._metrics.count_configuration(self.view, self._findings.counts)
-        self._diagnostic_log.report(self._findings.take())
+        self._metrics.count_configuration(self.view, self._diagnostics.counts)
+        self._diagnostic_log.report(self._diagnostics.take())
         self._metrics.profiles.set(self._translation.profiles)
 
     # What the discovery server asks -------------------------------------------------------------------------
@@ -437,19 +437,19 @@ class ControlPlane:
         made = await self._in_worker(self._translate_first, live, urgency=Urgency.PROXY)
         if made is None:
             raise xds.NodeRefused("the control plane failed to translate for this proxy; its log says why")
-        live.snapshot, live.findings = made
+        live.snapshot, live.diagnostics = made
         self._metrics.profiles.set(self._translation.profiles)
         told = [one.diagnostic for one in self._faults.withheld]
         for warning in self.mesh_warnings(key):
             self._log.warning(warning, proxy=live.proxy.id)
-        if not self._findings.knows((*live.findings, *told)):
+        if not self._diagnostics.knows((*live.diagnostics, *told)):
             self._report()
         return live.snapshot
 
     def forget(self, key: Hashable) -> None:
         """Forget a proxy that has been gone for a while."""
         self._live.pop(key, None)
-        self._findings.replace(("proxy", key), ())
+        self._diagnostics.replace(("proxy", key), ())
         self._proxy_left.set()
 
     async def keep_forgetting(self) -> None:

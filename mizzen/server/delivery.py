@@ -98,7 +98,7 @@ class Delivery:
             live = self._live.get(one.key)
             if live is not None and live.snapshot is one.snapshot and one.later is not None:
                 assert one.snapshot is not None
-                last = proxy_update(one.key, one.snapshot, one.later, live.findings)
+                last = proxy_update(one.key, one.snapshot, one.later, live.diagnostics)
                 if self._hand_over(last):
                     tracker.handed(last.key, last.changes)
 
@@ -107,8 +107,8 @@ class Delivery:
         live = self._live.get(one.key)
         if live is None or self.discovery is None:
             return False
-        if one.findings is not None:
-            live.findings = one.findings
+        if one.diagnostics is not None:
+            live.diagnostics = one.diagnostics
         if one.snapshot is None:
             return False
         live.snapshot = one.snapshot

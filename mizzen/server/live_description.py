@@ -31,8 +31,8 @@ class LiveDescription:
 
     async def describe(self, name: str) -> Description:
         """Return the description of the service, workload or Gateway `name`. Raises UnknownNameError."""
-        findings = self._control_plane.view.findings
-        found = await self._control_plane.ask(lambda _, mesh: describe(mesh, name, findings))
+        diagnostics = self._control_plane.view.diagnostics
+        found = await self._control_plane.ask(lambda _, mesh: describe(mesh, name, diagnostics))
         if found.kind == "gateway":
             return found
         return replace(found, facts=(*found.facts, self._proxies(found)))

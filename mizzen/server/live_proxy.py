@@ -14,19 +14,19 @@ from mizzen.mesh.proxy.node import Proxy
 class LiveProxy:
     """A proxy that is connected, or was a moment ago; `snapshot` is its last snapshot.
 
-    `translated` is the last translation for it, without certificates. `findings` are about documents that
+    `translated` is the last translation for it, without certificates. `diagnostics` are about documents that
     could not be translated for it as written; `fault` is why the translation fails as a whole.
     """
 
     proxy: Proxy
     snapshot: xds.Snapshot | None = None
     translated: xds.Snapshot | None = None
-    findings: tuple[Diagnostic, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     fault: str = ""
 
 
 Made = tuple[xds.Snapshot, tuple[Diagnostic, ...]]
-"""The snapshot of a proxy, and findings about documents that could not be translated for it as written."""
+"""The snapshot of a proxy, and diagnostics about documents that could not be translated for it as written."""
 
 Maker = Callable[[LiveProxy], Made | None]
-"""Makes the snapshot and findings of a proxy; None if that fails."""
+"""Makes the snapshot and diagnostics of a proxy; None if that fails."""

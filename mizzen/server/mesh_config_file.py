@@ -9,16 +9,17 @@ from mizzen.sources.loading import read_mesh_config
 
 
 class MeshConfigFile:
-    """Has the last valid content of the file. If the file becomes invalid or vanishes, that is a finding."""
+    """Has the last valid content of the file. If the file becomes invalid or vanishes, that is a
+    diagnostic."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.mesh_config = MeshConfig()
-        self.findings: tuple[Diagnostic, ...] = ()
+        self.diagnostics: tuple[Diagnostic, ...] = ()
 
     def read(self) -> MeshConfig:
         """Read the file and return the settings in force: the previous ones if the file is invalid now."""
-        read, self.findings = read_mesh_config(self.path)
+        read, self.diagnostics = read_mesh_config(self.path)
         if read is not None and read != self.mesh_config:
             self.mesh_config = read
         return self.mesh_config

@@ -140,26 +140,26 @@ class Metrics:
         return Histogram(name, text, buckets=_SECONDS, registry=self.registry)
 
     def count_configuration(
-        self, view: ConfigurationView, findings: Mapping[tuple[Severity, str], int]
+        self, view: ConfigurationView, diagnostics: Mapping[tuple[Severity, str], int]
     ) -> None:
-        """Set the metrics of the configuration, from its view and the number of findings by severity and
+        """Set the metrics of the configuration, from its view and the number of diagnostics by severity and
         code."""
         self.documents.clear()
         for kind, number in view.documents.items():
             self.documents.labels(kind).set(number)
         self.documents_restored.set(len(view.restored))
         self.documents_refused.set(len(view.refused))
-        self.secrets_withheld.set(sum(n for (_, code), n in findings.items() if code == WITHHELD_SECRET))
+        self.secrets_withheld.set(sum(n for (_, code), n in diagnostics.items() if code == WITHHELD_SECRET))
         unread: set[str] = set()
-        if findings.get((Severity.ERROR, UNREADABLE)):
+        if diagnostics.get((Severity.ERROR, UNREADABLE)):
             unread = {
                 one.origin.file
-                for one in view.findings
+                for one in view.diagnostics
                 if one.code == UNREADABLE and one.severity is Severity.ERROR
             }
         self.paths_unreadable.set(len(unread))
         self.config_warnings.set(
-            sum(n for (severity, _), n in findings.items() if severity is Severity.WARNING)
+            sum(n for (severity, _), n in diagnostics.items() if severity is Severity.WARNING)
         )
 
     def count_token_key_sets(self, states: Iterable[str]) -> None:

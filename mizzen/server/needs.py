@@ -25,7 +25,7 @@ class Translating(Protocol):
         already."""
 
     def prepare(self, proxy: Proxy) -> Iterator[None]:
-        """Do the slow part of the first `translate` for a kind of proxies, in short steps."""
+        """Do the slow part of the first `translate` for a class of proxies, in short steps."""
 
     def concerned(self) -> Iterator[Proxy]:
         """Yield, once each, the proxies whose translation may have changed since the last call. For all other
@@ -36,14 +36,14 @@ class Translating(Protocol):
         """Forget, in short steps, what none of these proxies needs."""
 
     def translate(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
-        """Return all current resources of `proxy`, and findings about what could not be served as written.
+        """Return all current resources of `proxy`, and diagnostics about what could not be served as written.
 
         Unchanged parts are the same objects as before.
         """
 
     @property
     def profiles(self) -> int:
-        """Number of kinds of proxies; no rule can tell proxies of one kind apart."""
+        """Number of classes of proxies; no rule can tell proxies of one kind apart."""
 
     @property
     def withheld(self) -> tuple[Withheld, ...]:

@@ -433,9 +433,9 @@ class Process:
         return self._configuration.mesh
 
     @property
-    def findings(self) -> Sequence[Diagnostic]:
-        """The findings about the configuration in force."""
-        return self.control_plane.view.findings
+    def diagnostics(self) -> Sequence[Diagnostic]:
+        """The diagnostics about the configuration in force."""
+        return self.control_plane.view.diagnostics
 
     @property
     def moment(self) -> object:

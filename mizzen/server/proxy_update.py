@@ -19,7 +19,7 @@ class ProxyUpdate:
     """
 
     key: Hashable
-    findings: tuple[Diagnostic, ...] | None = None
+    diagnostics: tuple[Diagnostic, ...] | None = None
     snapshot: xds.Snapshot | None = None
     changes: tuple[tuple[str, Iterable[str]], ...] = ()
     later: xds.Snapshot | None = None
@@ -33,7 +33,7 @@ def proxy_update(
     key: Hashable,
     old: xds.Snapshot,
     new: xds.Snapshot,
-    findings: tuple[Diagnostic, ...],
+    diagnostics: tuple[Diagnostic, ...],
     *,
     overlapping: bool = False,
 ) -> ProxyUpdate:
@@ -51,5 +51,5 @@ def proxy_update(
             if changed := now.since(was).changed:
                 changes.append((type_url, changed))
     if same:
-        return ProxyUpdate(key, findings)
-    return ProxyUpdate(key, findings, union, tuple(changes), new if union is not new else None)
+        return ProxyUpdate(key, diagnostics)
+    return ProxyUpdate(key, diagnostics, union, tuple(changes), new if union is not new else None)

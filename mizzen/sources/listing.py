@@ -245,7 +245,8 @@ than all the rest."""
 
 
 def _not_configuration(root: str) -> ParsedFile:
-    """Return the finding for a file with tests that was given as configuration, as by `mesh/*` in a shell."""
+    """Return the diagnostic for a file with tests that was given as configuration, as by `mesh/*` in a
+    shell."""
     message = "holds tests of a mesh and is not read here; `mizzen test` runs them"
     return ParsedFile(root, diagnostics=(Diagnostic(Severity.INFO, SKIPPED_KIND, message, Origin(root)),))
 

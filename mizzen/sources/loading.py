@@ -26,7 +26,7 @@ from mizzen.sources.files import FileSource
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfigs:
-    """The content of files: the valid configurations, the settings of the mesh, and all findings.
+    """The content of files: the valid configurations, the settings of the mesh, and all diagnostics.
 
     `documents` is the number of documents of kinds that a mesh reads, valid or not.
     """
@@ -43,7 +43,7 @@ class LoadedConfigs:
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
-        """The findings that keep a document out of force."""
+        """The diagnostics that keep a document out of force."""
         return tuple(each for each in self.diagnostics if each.severity is Severity.ERROR)
 
 
@@ -55,11 +55,11 @@ def load_configs(
     max_bytes: int = MAX_FILE_BYTES,
     given: Mapping[str, bytes] | None = None,
 ) -> LoadedConfigs:
-    """Read files and folders; return the valid documents and all findings. Raises nothing for user errors.
+    """Read files and folders; return the valid documents and all diagnostics. Raises nothing for user errors.
 
     `mesh_config` is a file with the mesh's settings. Without it the settings are those of the ConfigMap
     `istio` among the documents (`mesh_config_among`), or else Istio's defaults. `given` is text that is in no
-    file, by the name under which findings show it.
+    file, by the name under which diagnostics show it.
     """
     options: Any = {"default_namespace": default_namespace, "max_bytes": max_bytes, "once": True}
     source = FileSource(paths, **options)
@@ -79,7 +79,7 @@ def load_configs(
 
 
 def read_mesh_config(path: str | os.PathLike[str]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
-    """Read a file with the mesh's settings; return them, or None, with the findings. Raises nothing."""
+    """Read a file with the mesh's settings; return them, or None, with the diagnostics. Raises nothing."""
     name = os.fspath(path)
     try:
         with Path(path).open("rb") as file:

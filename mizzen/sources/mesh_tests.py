@@ -31,7 +31,7 @@ def load_mesh_under_test(
     tests: MeshTestFile, config: Iterable[str | os.PathLike[str]] = ()
 ) -> tuple[MeshUnderTest, LoadedConfigs]:
     """Return the mesh that a file tests, made of the valid documents of its configuration, and the loaded
-    configuration with all findings. `config` replaces the paths that the file names."""
+    configuration with all diagnostics. `config` replaces the paths that the file names."""
     paths = list(config) or configuration_of(tests)
     settings = _beside(tests, tests.mesh_config) if tests.mesh_config else None
     loaded = load_configs(paths, mesh_config=settings)

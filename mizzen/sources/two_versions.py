@@ -42,8 +42,8 @@ class Files:
 class TwoVersions:
     """The valid documents of the first version, and the change to the second one.
 
-    `diagnostics` are the findings of the second version. A document that is refused there stays as it was, as
-    in a running server.
+    `diagnostics` are the diagnostics of the second version. A document that is refused there stays as it was,
+    as in a running server.
     """
 
     configs: tuple[Config[Any], ...]
@@ -111,7 +111,7 @@ def read_two_versions(
 @dataclass(frozen=True, slots=True)
 class ConfigVersion:
     """One version: its valid documents, its settings if it has any, the refused documents and all
-    findings."""
+    diagnostics."""
 
     configs: tuple[Config[Any], ...]
     settings: MeshConfig | None

@@ -74,9 +74,9 @@ async def mizzen(*arguments: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
-def _place(finding: Mapping[str, Any]) -> str:
-    path = f"{finding['path']}: " if finding["path"] else ""
-    return f"  {finding['file']}:{finding['line']}: {path}{finding['message']}"
+def _place(diagnostic: Mapping[str, Any]) -> str:
+    path = f"{diagnostic['path']}: " if diagnostic["path"] else ""
+    return f"  {diagnostic['file']}:{diagnostic['line']}: {path}{diagnostic['message']}"
 
 
 class LiveMesh:
@@ -193,9 +193,9 @@ class LiveMesh:
         self.write(file, text)
         await self.settled()
         configuration = (await self.status())["configuration"]
-        refused = [found for each in configuration["refused"] for found in each["findings"]]
+        refused = [found for each in configuration["refused"] for found in each["diagnostics"]]
         # A file that is no YAML has no documents that could be refused.
-        refused += [found for found in configuration["findings"] if found["code"] in _UNREADABLE]
+        refused += [found for found in configuration["diagnostics"] if found["code"] in _UNREADABLE]
         if refused:
             raise AssertionError("\n".join(("the server refuses:", *dict.fromkeys(map(_place, refused)))))
 

@@ -1,4 +1,4 @@
-"""Listeners that are equal for several kinds of proxies with labels, built once for all of them."""
+"""Listeners that are equal for several classes of proxies with labels, built once for all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST: Final = 4
 
 
 class AlikeListeners:
-    """The listeners of each port that were built for kinds of proxies in one snapshot of the mesh.
+    """The listeners of each port that were built for classes of proxies in one snapshot of the mesh.
 
     A kind reuses the listeners of a different kind if they read no fact that differs between the two kinds.
     """

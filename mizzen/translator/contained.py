@@ -35,7 +35,7 @@ from mizzen.config.group_kinds import (
     VIRTUAL_SERVICE,
     WORKLOAD_ENTRY,
 )
-from mizzen.mesh.delta import Change, MeshDelta
+from mizzen.mesh.delta import DocumentChange, MeshDelta
 from mizzen.mesh.fault_search import (
     Changed,
     TooManyFaultsError,
@@ -85,7 +85,7 @@ class _Variant:
 
     translation: Translation
     withheld: dict[ConfigKey, Withheld]
-    last: Sequence[Change] = ()
+    last: Sequence[DocumentChange] = ()
     retries: bool = False
 
     def update(self, whole: Translation, delta: MeshDelta) -> None:
@@ -114,7 +114,7 @@ class _Trial:
     translation: Translation
     proxy: Proxy
 
-    def with_changes(self, pairs: Sequence[Change]) -> _Trial:
+    def with_changes(self, pairs: Sequence[DocumentChange]) -> _Trial:
         """Return a trial with the changes applied. Raises any error of the translation; this trial stays
         unchanged."""
         trial = self.translation.fork(self.proxy)
@@ -128,7 +128,7 @@ class ContainedTranslation:
 
     def __init__(self, mesh: Mesh) -> None:
         self._whole = Translation(mesh)
-        self._last: Sequence[Change] = ()
+        self._last: Sequence[DocumentChange] = ()
         self._variants: list[_Variant] = []
         self._variant_of: WeakKeyDictionary[Proxy, _Variant] = WeakKeyDictionary()
         self._without_cause: WeakKeyDictionary[Proxy, str] = WeakKeyDictionary()
@@ -143,7 +143,7 @@ class ContainedTranslation:
 
     @property
     def profiles(self) -> int:
-        """The number of kinds of proxies, in the whole mesh and in variants."""
+        """The number of classes of proxies, in the whole mesh and in variants."""
         return self._whole.profiles + sum(each.translation.profiles for each in self._used())
 
     @property
@@ -307,8 +307,8 @@ class ContainedTranslation:
 
     @staticmethod
     def _before(
-        proxy: Proxy, current: Translation, last: Sequence[Change]
-    ) -> tuple[_Trial | None, Sequence[Change]]:
+        proxy: Proxy, current: Translation, last: Sequence[DocumentChange]
+    ) -> tuple[_Trial | None, Sequence[DocumentChange]]:
         """Return a trial without the last changes, and these changes. The trial is None if it fails too."""
         if not last:
             return None, ()
@@ -318,7 +318,7 @@ class ContainedTranslation:
             return None, ()
 
     @staticmethod
-    def _nothing(proxy: Proxy, current: Translation) -> tuple[_Trial | None, Sequence[Change]]:
+    def _nothing(proxy: Proxy, current: Translation) -> tuple[_Trial | None, Sequence[DocumentChange]]:
         """Return a trial without any document, and all documents. The trial is None if it fails too."""
         mesh, empty = current.mesh, current.mesh.without_documents()
         try:
@@ -339,12 +339,12 @@ class ContainedTranslation:
             self._left.add(proxy)
 
 
-def _key(change: Change) -> ConfigKey:
+def _key(change: DocumentChange) -> ConfigKey:
     config = change[1] if change[1] is not None else change[0]
     assert config is not None
     return config.key
 
 
-def _sorted(changes: Iterable[Change]) -> Sequence[Change]:
+def _sorted(changes: Iterable[DocumentChange]) -> Sequence[DocumentChange]:
     rank: Mapping[GroupKind, int] = {kind: at for at, kind in enumerate(_ORDER)}
     return sorted(changes, key=lambda change: (rank.get(_key(change).group_kind, -1), _key(change)))

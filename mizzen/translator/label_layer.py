@@ -1,7 +1,7 @@
 """The layer of sidecars with labels: the resources in which they differ from sidecars without labels.
 
 Some rules look at labels of the calling proxy: sourceLabels of a VirtualService, workloadSelector and
-failoverPriority of a DestinationRule. They affect few resources, and a kind of proxies with labels has only
+failoverPriority of a DestinationRule. They affect few resources, and a class of proxies with labels has only
 these for itself. A change that affects none of them needs no work beyond the shared resources.
 """
 
@@ -27,7 +27,7 @@ from mizzen.translator.listeners.outbound import PortListeners
 from mizzen.translator.outbound import OutboundResources, Step
 from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.part_origins import OutboundParts
-from mizzen.translator.routes.port_routes import CarriedRoutes
+from mizzen.translator.routes.port_routes import CachedRoutes
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets
 from mizzen.xds.resource import Resource
 
@@ -80,7 +80,7 @@ class LabelLayer:
         self._routes: dict[str, Resource] = {}
         self._fetched: dict[str, Routed] = {}
         self._own: dict[str, Routed] = {}
-        self._carried = CarriedRoutes()
+        self._cached = CachedRoutes()
         self._services: dict[ServiceKey, ServiceResources] = {}
         self._instead: tuple[SecretNames, ...] = ()
         self._replaced: frozenset[str] = frozenset()
@@ -108,8 +108,8 @@ class LabelLayer:
     def parts(self, name: str = "") -> OutboundParts:
         """Return the parts of all listeners and of one route configuration."""
         ports = LayeredDict.over(self._shared.ports, self._ports)
-        carried = self._carried if name in self._routes else self._shared.carried
-        return OutboundParts(ports, self._builder, carried)
+        cached = self._cached if name in self._routes else self._shared.cached
+        return OutboundParts(ports, self._builder, cached)
 
     def update(self, rules: LabelRules, step: Step | None, alike: AlikeListeners) -> None:
         """Update the layer after `step`, the last of the shared resources and the only one that is missing
@@ -162,7 +162,7 @@ class LabelLayer:
         # The shared listeners may also change while those of the layer stay the same.
         below = (shared.readers.read_by(number) for number in built)
         self._listened = frozenset[Fact](own.values()).union(*below, *(each.read for each in built.values()))
-        self._routes, self._fetched, self._carried = {}, {}, CarriedRoutes()
+        self._routes, self._fetched, self._cached = {}, {}, CachedRoutes()
         self._lay_routes(builder, {**own, **builder.reading(ports, apart)})
         self._add_up()
         self.read = self._found_read()
@@ -179,7 +179,7 @@ class LabelLayer:
         gone = self._fetched.keys() & gone
         if gone or names:
             self._forget_routes(gone)
-            self._carried = self._carried.following(changed, builder.routing)
+            self._cached = self._cached.following(changed, builder.routing)
             known = not gone and names.items() <= self._fetched.items()
             self._lay_routes(builder, names)
             if not known:
@@ -191,7 +191,7 @@ class LabelLayer:
         ports.difference_update(self._fetched.values())
         for name in names:
             del self._routes[name]
-        self._carried = self._carried.without(names, ports)
+        self._cached = self._cached.without(names, ports)
 
     def _lay_services(self, builder: OutboundBuilder, touched: Iterable[ServiceKey]) -> None:
         """Build the resources of the services `touched`; those of all other services stay."""
@@ -249,11 +249,11 @@ class LabelLayer:
     def _lay_routes(self, builder: OutboundBuilder, names: Mapping[str, Routed]) -> None:
         routing, facts = builder.routing, set(names.values())
         # The first time, a port starts from the shared routes.
-        carried = self._carried = self._carried.with_ports(
-            facts, lambda: self._shared.carried.following(self._apart, routing, facts)
+        cached = self._cached = self._cached.with_ports(
+            facts, lambda: self._shared.cached.following(self._apart, routing, facts)
         )
         self._fetched.update(names)
         for name, fact in names.items():
-            self._routes[name] = builder.route_configuration(name, fact, carried)
+            self._routes[name] = builder.route_configuration(name, fact, cached)
         routes = self.laid.routes.over(self._shared.routes, self._routes.values())
         self.laid = replace(self.laid, routes=routes)

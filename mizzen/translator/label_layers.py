@@ -1,4 +1,4 @@
-"""All layers over the resources of one kind of proxies, indexed by the facts that they read.
+"""All layers over the resources of one class of proxies, indexed by the facts that they read.
 
 One kind without labels may be the base of a hundred kinds with labels. Thanks to the index, a change costs
 only the layers that read something of it.

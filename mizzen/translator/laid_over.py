@@ -59,7 +59,7 @@ NO_LAYER: Final = Layer()
 
 @dataclass(frozen=True, slots=True)
 class LaidOver:
-    """The layers of a kind of sidecars over the collections of SharedResources, with its secrets and
+    """The layers of a class of sidecars over the collections of SharedResources, with its secrets and
     diagnostics. None means that those of SharedResources hold."""
 
     clusters: Layer = NO_LAYER

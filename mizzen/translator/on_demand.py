@@ -21,11 +21,11 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.outbound import OutboundResources
-from mizzen.translator.own_resources import OwnResources, gateway_resources
 from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.tls.secret_names import OF_EVERY_WORKLOAD
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, secret_references
 from mizzen.translator.translation import Translation
+from mizzen.translator.workload_resources import WorkloadResources, gateway_resources
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 
@@ -44,7 +44,7 @@ class Translates(Protocol):
     def profile(self, proxy: Proxy) -> OutboundProfile:
         """Return all that may matter of a proxy to what it shares with others."""
 
-    def own(self, proxy: Proxy) -> OwnResources:
+    def own(self, proxy: Proxy) -> WorkloadResources:
         """Return what a proxy is sent of its own, without what it shares with others."""
 
     def parts(self, proxy: Proxy, route_configuration: str = "") -> OutboundParts:
@@ -65,7 +65,7 @@ _FEW: Final = 20
 once, which costs less."""
 
 _Key = tuple[OutboundProfile, tuple[str, ...]]
-"""The profile and hosts of a kind of proxies, which identify it in any mesh."""
+"""The profile and hosts of a class of proxies, which identify it in any mesh."""
 
 
 class TranslationOnDemand:
@@ -79,7 +79,7 @@ class TranslationOnDemand:
         self._translation = translation
         self._earlier = earlier
         self._outbound: dict[_Key, _OutboundOnDemand] = {}
-        self._own: dict[Proxy, OwnResources] = {}
+        self._own: dict[Proxy, WorkloadResources] = {}
         self._differences: dict[_Key, tuple[Difference, ...]] = {}
 
     @property
@@ -96,7 +96,7 @@ class TranslationOnDemand:
         """Return all that may matter of a proxy to what it shares with others."""
         return self._translation.profile(proxy)
 
-    def own(self, proxy: Proxy) -> OwnResources:
+    def own(self, proxy: Proxy) -> WorkloadResources:
         """Return what a proxy is sent of its own, without what it shares with others."""
         if proxy not in self._own:
             self._own[proxy] = (
@@ -104,10 +104,10 @@ class TranslationOnDemand:
             )
         return self._own[proxy]
 
-    def _gateway(self, proxy: Proxy) -> OwnResources:
+    def _gateway(self, proxy: Proxy) -> WorkloadResources:
         servers, policies = self.mesh.gateways_for(proxy), self.mesh.policies_for(proxy)
         shared = self._shared(proxy)
-        whole = (shared.scope, shared.mesh_config, shared.passed, self.memo, shared.gateway_routes)
+        whole = (shared.scope, shared.mesh_config, shared.passthrough, self.memo, shared.gateway_routes)
         return gateway_resources(self.mesh, servers, policies, *whole)
 
     def parts(self, proxy: Proxy, route_configuration: str = "") -> OutboundParts:
@@ -118,10 +118,10 @@ class TranslationOnDemand:
         """Return the translation of a later mesh with the same settings."""
         return TranslationOnDemand(self._translation.beside(mesh), self)
 
-    def kind(self, proxy: Proxy) -> _Key:
-        """Return the profile and hosts of the proxy's kind, which are comparable between meshes."""
-        kind = self._translation.kind(proxy)
-        return kind.profile, kind.hosts
+    def proxy_class(self, proxy: Proxy) -> _Key:
+        """Return the profile and hosts of the proxy's class, which are comparable between meshes."""
+        proxy_class = self._translation.proxy_class(proxy)
+        return proxy_class.profile, proxy_class.hosts
 
     def differing(self, proxy: Proxy) -> tuple[Difference, ...] | None:
         """Return the resources of a proxy that differ from those of the earlier mesh, without secrets.
@@ -129,11 +129,11 @@ class TranslationOnDemand:
         None if only a whole translation of both meshes can find out.
         """
         assert self._earlier is not None
-        kind = self.kind(proxy)
-        if kind != self._earlier.kind(proxy):
+        proxy_class = self.proxy_class(proxy)
+        if proxy_class != self._earlier.proxy_class(proxy):
             return None
         self._shared(proxy)
-        found = self._differences[kind]
+        found = self._differences[proxy_class]
         if any(map(_asks_otherwise, found)):
             return None
         listens_otherwise = any(_type(each) == type_urls.LISTENER for each in found)
@@ -149,13 +149,13 @@ class TranslationOnDemand:
         return self._translation.workload(sidecar) == self._earlier._translation.workload(sidecar)
 
     def _shared(self, proxy: Proxy) -> _OutboundOnDemand:
-        kind = self.kind(proxy)
-        shared = self._outbound.get(kind)
-        if shared is None and self._earlier is not None and kind == self._earlier.kind(proxy):
-            shared, self._differences[kind] = self._earlier._shared(proxy).later(self.mesh)
+        proxy_class = self.proxy_class(proxy)
+        shared = self._outbound.get(proxy_class)
+        if shared is None and self._earlier is not None and proxy_class == self._earlier.proxy_class(proxy):
+            shared, self._differences[proxy_class] = self._earlier._shared(proxy).later(self.mesh)
         elif shared is None:
-            shared = _OutboundOnDemand(self.mesh, *kind, self.memo)
-        self._outbound[kind] = shared
+            shared = _OutboundOnDemand(self.mesh, *proxy_class, self.memo)
+        self._outbound[proxy_class] = shared
         return shared
 
     def resource(self, proxy: Proxy, type_url: str, name: str) -> Resource | None:
@@ -186,7 +186,7 @@ class TranslationOnDemand:
         return {**below, **{each.name: each for each in _of_own(own) if each.type_url == type_url}}
 
 
-def _of_own(own: OwnResources) -> Iterable[Resource]:
+def _of_own(own: WorkloadResources) -> Iterable[Resource]:
     return (*own.clusters, *own.listeners, *own.routes)
 
 

@@ -26,12 +26,12 @@ from mizzen.persistent import LayeredDict
 from mizzen.translator.base.changed_collection import changed_collection
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.clusters.service_resources import ServiceResources
-from mizzen.translator.listeners.auto_passthrough import NOTHING_PASSED, PassedChains
+from mizzen.translator.listeners.auto_passthrough import NO_PASSTHROUGH, PassthroughChains
 from mizzen.translator.listeners.outbound import PortListeners
 from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.part_origins import OutboundParts
-from mizzen.translator.routes.gateway import CarriedGatewayRoutes
-from mizzen.translator.routes.port_routes import CarriedRoutes
+from mizzen.translator.routes.gateway import CachedGatewayRoutes
+from mizzen.translator.routes.port_routes import CachedRoutes
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.xds import type_urls
@@ -60,13 +60,13 @@ class Step(NamedTuple):
 class OutboundResources:
     """The clusters, endpoints, listeners and routes of one profile.
 
-    `hosts` are the hosts of a gateway's AUTO_PASSTHROUGH servers; `passed` has the filter chains of their
-    services. The resources are complete when `build` has finished.
+    `hosts` are the hosts of a gateway's AUTO_PASSTHROUGH servers; `passthrough` has the filter chains of
+    their services. The resources are complete when `build` has finished.
     """
 
     def __init__(self, mesh: Mesh, profile: OutboundProfile, hosts: tuple[str, ...], memo: Memo) -> None:
         self.profile = profile
-        self.passed = NOTHING_PASSED
+        self.passthrough = NO_PASSTHROUGH
         self.builder = OutboundBuilder(mesh, profile, hosts, memo)
         self.served: LayeredDict[ServiceKey, ServiceResources] = LayeredDict()
         self._static_names: frozenset[str] = frozenset()
@@ -75,8 +75,8 @@ class OutboundResources:
         self.ports: LayeredDict[int, PortListeners] = LayeredDict()
         self.readers: Readers[Fact, int] = Readers()
         self.diagnostics: tuple[Diagnostic, ...] = ()
-        self.carried = CarriedRoutes()
-        self.gateway_routes: dict[str, CarriedGatewayRoutes] = {}
+        self.cached = CachedRoutes()
+        self.gateway_routes: dict[str, CachedGatewayRoutes] = {}
         self.step = Step(0, NOTHING_DIFFERS, {}, frozenset())
         self.clusters = Collection(type_urls.CLUSTER, {})
         self.endpoints = Collection(type_urls.ENDPOINT, {})
@@ -95,7 +95,7 @@ class OutboundResources:
             self.secrets,
             self.scope.sidecar,
             self.scope if self.profile.is_router else None,
-            self.passed,
+            self.passthrough,
             self.mesh_config,
             self.gateway_routes,
         )
@@ -118,7 +118,7 @@ class OutboundResources:
     @property
     def parts(self) -> OutboundParts:
         """The parts of the resources, to find their origins."""
-        return OutboundParts(self.ports, self.builder, self.carried)
+        return OutboundParts(self.ports, self.builder, self.cached)
 
     def update(self, mesh: Mesh) -> None:
         """Update all resources to `mesh`, which has the same settings. After an exception, the resources are
@@ -147,15 +147,15 @@ class OutboundResources:
         names.update(self.builder.reading(self.ports, difference))
         unread = set(gone.values())
         unread.difference_update(self.builder.routed_on(self.ports, unread).values())
-        carried = self.carried.without(gone, unread)
-        self.carried = carried.following(difference, self.builder.routing)
+        cached = self.cached.without(gone, unread)
+        self.cached = cached.following(difference, self.builder.routing)
         self._update_routes(names, gone)
         self.step = Step(self.step.number + 1, difference, names, gone.keys())
 
     def copy(self) -> OutboundResources:
         """Return a copy that can be updated separately."""
         made = copy(self)
-        made.carried = copy(self.carried)
+        made.cached = copy(self.cached)
         return made
 
     def build(self) -> Iterator[None]:
@@ -207,7 +207,7 @@ class OutboundResources:
             secrets.update(made.secrets)
         self.served = served.finish()
         if self.builder.hosts:
-            self._update_passed(services)
+            self._update_passthrough(services)
         self._update_secrets(gone_clusters, secrets)
         self.clusters = changed_collection(self.clusters, clusters, gone_clusters)
         self.endpoints = changed_collection(self.endpoints, assignments, gone_assignments)
@@ -225,20 +225,20 @@ class OutboundResources:
         if self.secrets_of is not before:
             self.secrets = all_secrets(self.secrets_of.values())
 
-    def _update_passed(self, keys: Iterable[ServiceKey]) -> None:
+    def _update_passthrough(self, keys: Iterable[ServiceKey]) -> None:
         """Update the auto-passthrough filter chains of these services."""
-        changes: dict[str, PassedChains | None] = {}
+        changes: dict[str, PassthroughChains | None] = {}
         for key in keys:
             service = self.builder.service(key)
             chains = None
             if service is not None:
-                chains = self.builder.passed_chains(self.served[key])
+                chains = self.builder.passthrough_chains(self.served[key])
             if chains is not None:
                 changes[key[1]] = chains
             # A service of a different namespace may have the hostname now; it keeps or gets its chains.
             elif service is not None or self.scope.service(key[1]) is None:
                 changes.setdefault(key[1])
-        self.passed = self.passed.updated(changes)
+        self.passthrough = self.passthrough.updated(changes)
 
     def _update_listeners(
         self, numbers: AbstractSet[int] | None, before: OutboundBuilder
@@ -275,6 +275,6 @@ class OutboundResources:
         )
 
     def _update_routes(self, names: Mapping[str, Routed], gone: Iterable[str] = ()) -> None:
-        build, carried = self.builder.route_configuration, self.carried
-        made = [build(name, fact, carried) for name, fact in names.items()]
+        build, cached = self.builder.route_configuration, self.cached
+        made = [build(name, fact, cached) for name, fact in names.items()]
         self.routes = changed_collection(self.routes, made, gone)

@@ -22,7 +22,11 @@ from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
 from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.clusters.service_resources import ServiceResources, ServiceTranslator
 from mizzen.translator.clusters.static import static_clusters
-from mizzen.translator.listeners.auto_passthrough import PassedChains, is_passed, passed_chains
+from mizzen.translator.listeners.auto_passthrough import (
+    PassthroughChains,
+    is_passed_through,
+    passthrough_chains,
+)
 from mizzen.translator.listeners.messages import (
     VIRTUAL_OUTBOUND,
     ListenerTraits,
@@ -32,7 +36,7 @@ from mizzen.translator.listeners.messages import (
 from mizzen.translator.listeners.outbound import ListenerSpec, OutboundListenerBuilder, PortListeners
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
 from mizzen.translator.listeners.unknown_destinations import unknown_target
-from mizzen.translator.routes.port_routes import CarriedRoutes, Routing
+from mizzen.translator.routes.port_routes import CachedRoutes, Routing
 from mizzen.translator.routes.sidecar import routed, sidecar_route_configuration
 from mizzen.xds.resource import Resource
 
@@ -70,19 +74,19 @@ class OutboundBuilder:
         if self.profile.has_certificate:
             peers = self.mesh.service_peers(service)
         made = self._services.resources(service, rule, pool, peers)
-        if self.hosts and is_passed(service, self.hosts):
+        if self.hosts and is_passed_through(service, self.hosts):
             # A gateway forwards its clients' mutual TLS, even if it has no certificate itself.
             peers = self.mesh.service_peers(service)
-            passed = self._services.resources(service, rule, pool, peers, sni_dnat=True)
-            return made._replace(passed=passed)
+            passthrough = self._services.resources(service, rule, pool, peers, sni_dnat=True)
+            return made._replace(passthrough=passthrough)
         return made
 
-    def passed_chains(self, made: ServiceResources) -> PassedChains | None:
+    def passthrough_chains(self, made: ServiceResources) -> PassthroughChains | None:
         """Return the auto-passthrough filter chains of a service; None if it has none."""
-        if made.passed is None:
+        if made.passthrough is None:
             return None
-        of, settings = made.passed.clusters.of, ByIdentity(self.mesh_config)
-        return self.memo(passed_chains, of, self.profile.idle_timeout, settings)
+        of, settings = made.passthrough.clusters.of, ByIdentity(self.mesh_config)
+        return self.memo(passthrough_chains, of, self.profile.idle_timeout, settings)
 
     def listeners(self) -> ListenersByPort:
         """Return a builder for the listeners of single ports."""
@@ -119,10 +123,10 @@ class OutboundBuilder:
             numbers.add(self.profile.http_proxy_port or self.mesh_config.proxy_http_port)
         return {name: fact for name, fact in self.fetched(listeners, numbers).items() if fact in facts}
 
-    def route_configuration(self, name: str, fact: Routed, carried: CarriedRoutes) -> Resource:
+    def route_configuration(self, name: str, fact: Routed, cached: CachedRoutes) -> Resource:
         """Return the route configuration of that name, which reads `fact`."""
         egress = self.scope.egress_listeners[fact.position]
-        return sidecar_route_configuration(name, egress, self.scope, self.mesh_config, self.memo, carried)
+        return sidecar_route_configuration(name, egress, self.scope, self.mesh_config, self.memo, cached)
 
     @property
     def routing(self) -> Routing:

@@ -14,7 +14,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.translator.listeners.outbound import ListenerSpec, PortListeners
 from mizzen.translator.outbound_builder import OutboundBuilder
-from mizzen.translator.routes.port_routes import CarriedRoutes
+from mizzen.translator.routes.port_routes import CachedRoutes
 from mizzen.translator.routes.sidecar import sidecar_route_origins
 from mizzen.translator.routes.virtual_service import RouteOrigin
 
@@ -25,7 +25,7 @@ class OutboundParts:
 
     listeners: Mapping[int, PortListeners]
     builder: OutboundBuilder
-    carried: CarriedRoutes
+    cached: CachedRoutes
 
     @property
     def scope(self) -> SidecarScope:
@@ -48,7 +48,7 @@ class OutboundParts:
             return {}
         listener = self.scope.egress_listeners[found[0]]
         memo = self.builder.memo
-        return sidecar_route_origins(name, listener, self.scope, self.mesh_config, memo, self.carried)
+        return sidecar_route_origins(name, listener, self.scope, self.mesh_config, memo, self.cached)
 
     def chain_origins(self, listener: str, index: int) -> tuple[Origin, ...]:
         """Return the origins of the filter chain at `index` of a listener, -1 for the default one; none if no

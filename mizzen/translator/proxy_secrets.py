@@ -15,7 +15,6 @@ from mizzen.config.group_kinds import SECRET
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.own_resources import OwnResources
 from mizzen.translator.tls.secret_names import CA_SUFFIX, FILE_CERTIFICATE, FILE_ROOT, OF_EVERY_WORKLOAD
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
 from mizzen.translator.tls.secrets import (
@@ -25,6 +24,7 @@ from mizzen.translator.tls.secrets import (
     own_secret_name,
     secrets,
 )
+from mizzen.translator.workload_resources import WorkloadResources
 from mizzen.xds.resource import Resource
 
 _MANY_FILES: Final = 100
@@ -36,7 +36,7 @@ def proxy_secrets(
     mesh: ProxyQuestions,
     proxy: Proxy,
     asked: SecretNames,
-    own: OwnResources,
+    own: WorkloadResources,
     clusters: Mapping[str, Resource],
     memo: Memo,
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
@@ -52,13 +52,13 @@ def proxy_secrets(
     if proxy.is_unproven:
         withheld = tuple(_withheld(mesh, asked.certificates | asked.roots, namespace))
         asked = asked.filtered(lambda name: own_secret_name(name, namespace) is None)
-    made, findings = secrets(asked, lambda name: mesh.secret(namespace, name), memo, namespace=namespace)
+    made, diagnostics = secrets(asked, lambda name: mesh.secret(namespace, name), memo, namespace=namespace)
     names = asked.certificates | asked.roots
     unserved = (own_secret_name(name, namespace) for name in names.difference(one.name for one in made))
     absent = {name for name in unserved if name is not None and mesh.secret(namespace, name) is None}
     watched = frozenset(one.name for one in made if one.name.startswith((FILE_CERTIFICATE, FILE_ROOT)))
     many = _many_files(watched, chain(own.listeners, own.clusters, clusters.values()))
-    return made, (*withheld, *findings, *_elsewhere(mesh, absent, namespace), *many)
+    return made, (*withheld, *diagnostics, *_elsewhere(mesh, absent, namespace), *many)
 
 
 def _many_files(watched: frozenset[str], users: Iterable[Resource]) -> Iterator[Diagnostic]:
@@ -116,13 +116,13 @@ def why_not_sent(mesh: ProxyQuestions, proxy: Proxy, wanted: SecretNames, memo: 
     name = next(iter(wanted.certificates | wanted.roots))
     if name in OF_EVERY_WORKLOAD:
         return "" if mesh.has_certificate(proxy) else "workloads get no certificates"
-    made, findings = secrets(wanted, lambda own: mesh.secret(namespace, own), memo, namespace=namespace)
+    made, diagnostics = secrets(wanted, lambda own: mesh.secret(namespace, own), memo, namespace=namespace)
     own = own_secret_name(name, namespace)
     if made:
         withheld = _withheld(mesh, [name], namespace) if proxy.is_unproven else ()
         return next((each.message for each in withheld), "")
-    if findings:
-        return f"{findings[0].origin}: {findings[0].message}"
+    if diagnostics:
+        return f"{diagnostics[0].origin}: {diagnostics[0].message}"
     if own is None:
         return f"a proxy gets only Secrets of its own namespace {namespace}, by credentialName: NAME"
     # Roots may also be in the Secret of the certificate.

@@ -8,8 +8,8 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.scope.sidecars import SidecarConfig
-from mizzen.translator.listeners.auto_passthrough import PassedServices
-from mizzen.translator.routes.gateway import CarriedGatewayRoutes
+from mizzen.translator.listeners.auto_passthrough import PassthroughServices
+from mizzen.translator.routes.gateway import CachedGatewayRoutes
 from mizzen.translator.tls.secret_references import SecretNames
 from mizzen.xds.snapshot import Collection
 
@@ -18,7 +18,7 @@ class SharedResources(NamedTuple):
     """The current resources that all proxies of a kind share, and the values that each proxy's own resources
     depend on. Equal if nothing has changed. Gateways depend on the whole scope.
 
-    `gateway_routes` has, by name, the previous route configurations of a kind of gateways. Only this part is
+    `gateway_routes` has, by name, the previous route configurations of a class of gateways. Only this part is
     mutable: each holds the last state that was computed.
     """
 
@@ -30,6 +30,6 @@ class SharedResources(NamedTuple):
     secrets: SecretNames
     sidecar: SidecarConfig | None
     scope: SidecarScope | None
-    passed: PassedServices
+    passthrough: PassthroughServices
     mesh_config: MeshConfig
-    gateway_routes: dict[str, CarriedGatewayRoutes]
+    gateway_routes: dict[str, CachedGatewayRoutes]

@@ -24,17 +24,17 @@ from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
-from mizzen.translator.kinds import Kind, Kinds
-from mizzen.translator.listeners.auto_passthrough import passed_hosts
+from mizzen.translator.listeners.auto_passthrough import passthrough_hosts
 from mizzen.translator.overlays import Overlays
-from mizzen.translator.own_resources import (
-    OwnResources,
+from mizzen.translator.part_origins import OutboundParts
+from mizzen.translator.proxy_classes import ProxyClass, ProxyClasses
+from mizzen.translator.proxy_secrets import proxy_secrets
+from mizzen.translator.workload_resources import (
     ServedWorkload,
+    WorkloadResources,
     gateway_resources,
     sidecar_resources,
 )
-from mizzen.translator.part_origins import OutboundParts
-from mizzen.translator.proxy_secrets import proxy_secrets
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
@@ -71,12 +71,12 @@ class Translation:
         """Reset to a state in which nothing is computed."""
         database = self._database = Database()
         self._recorded = RecordedMesh(database, self._mesh)
-        self._shared = Kinds(database, self._mesh, self._memo)
-        self._kinds = Query(database, "kind of a proxy", self._kind_of)
-        self._settings = Query(database, "settings of a kind of sidecars", self._settings_of)
-        self._sidecars = Query(database, "own resources of a sidecar", self._sidecar_of)
-        self._gateways = Query(database, "own resources of a gateway", self._gateway_of)
-        self._owns = Query(database, "own resources of a proxy", self._own_of)
+        self._shared = ProxyClasses(database, self._mesh, self._memo)
+        self._classes = Query(database, "class of a proxy", self._class_of)
+        self._settings = Query(database, "settings of a class of sidecars", self._settings_of)
+        self._sidecars = Query(database, "inbound resources of a sidecar", self._sidecar_of)
+        self._gateways = Query(database, "gateway resources", self._gateway_of)
+        self._owns = Query(database, "resources of one workload", self._own_of)
         self._snapshots = Query(database, "what a proxy is sent", self._made_for)
 
     @property
@@ -91,7 +91,7 @@ class Translation:
 
     @property
     def profiles(self) -> int:
-        """The number of kinds of proxies."""
+        """The number of classes of proxies."""
         return len(self._shared)
 
     def update(self, mesh: Mesh) -> None:
@@ -111,7 +111,7 @@ class Translation:
         """Yield the proxies whose snapshots may differ since the last call.
 
         These are the proxies that read something that changed, and those whose translation failed. The shared
-        resources are updated between yields, kind by kind. Each proxy is yielded only once, so the caller
+        resources are updated between yields, class by class. Each proxy is yielded only once, so the caller
         must remember those that it does not translate at once.
         """
         self._concerned.update(self._failing)
@@ -126,14 +126,14 @@ class Translation:
 
     def knows(self, proxy: Proxy) -> bool:
         """Return whether the shared resources for `proxy` exist, or are known to fail."""
-        return self._shared.knows(self._kinds.sound(proxy))
+        return self._shared.knows(self._classes.sound(proxy))
 
     def prepare(self, proxy: Proxy) -> Iterator[None]:
-        """Do the costly work of the first `snapshot` of a kind of proxies in small steps. The mesh may be
+        """Do the costly work of the first `snapshot` of a class of proxies in small steps. The mesh may be
         updated between the steps. Errors are not raised here, but by `snapshot`."""
-        kind = self._kinds.sound(proxy)
-        if not self._shared.knows(kind):
-            yield from self._shared.prepare(kind)
+        proxy_class = self._classes.sound(proxy)
+        if not self._shared.knows(proxy_class):
+            yield from self._shared.prepare(proxy_class)
 
     def forget_unused(self, proxies: Iterable[Proxy]) -> None:
         """Forget everything that was made only for proxies not among these."""
@@ -143,7 +143,7 @@ class Translation:
         for noted in (self._concerned, self._failing):
             for proxy in noted.keys() - known:
                 del noted[proxy]
-        self._shared.keep(self._kinds.sound(proxy) for proxy in known)
+        self._shared.keep(self._classes.sound(proxy) for proxy in known)
         self._database.sweep()
 
     def beside(self, mesh: Mesh) -> Translation:
@@ -159,11 +159,11 @@ class Translation:
     def take_over(self, proxy: Proxy, other: Translation) -> None:
         """Copy the shared resources for `proxy` from `other`, unless they exist here already. This costs less
         than building them. The mesh of `other` may differ."""
-        self._shared.take_over(self._kinds.sound(proxy), other._shared)
+        self._shared.take_over(self._classes.sound(proxy), other._shared)
 
     def rebuild(self, proxy: Proxy) -> None:
         """Forget everything made for `proxy`, so that it is built again the next time."""
-        self._shared.forget(self._kinds.sound(proxy))
+        self._shared.forget(self._classes.sound(proxy))
         self._unwatch(proxy)
 
     def snapshot(self, proxy: Proxy) -> Snapshot:
@@ -174,7 +174,7 @@ class Translation:
     def translate(self, proxy: Proxy) -> _Made:
         """Return the snapshot, and diagnostics for what cannot be served as written."""
         try:
-            self._shared.bring(self._kinds.sound(proxy))
+            self._shared.bring(self._classes.sound(proxy))
             made = self._snapshots.sound(proxy)
         except Exception:
             self._failing[proxy] = None
@@ -220,44 +220,48 @@ class Translation:
         """Return the parts of the outbound resources of `proxy`, to find their origins. The routes are those
         of one route configuration."""
         self.translate(proxy)
-        return self._shared.parts(self._kinds.sound(proxy), route_configuration)
+        return self._shared.parts(self._classes.sound(proxy), route_configuration)
 
     def profile(self, proxy: Proxy) -> OutboundProfile:
         """Return the profile of a proxy: everything that its shared resources may depend on."""
-        return self._kinds.sound(proxy).profile
+        return self._classes.sound(proxy).profile
 
-    def kind(self, proxy: Proxy) -> Kind:
-        """Return the kind of a proxy. Proxies of one kind share all resources except those of their own
+    def proxy_class(self, proxy: Proxy) -> ProxyClass:
+        """Return the class of a proxy. Proxies of one class share all resources except those of their own
         workload."""
-        return self._kinds.sound(proxy)
+        return self._classes.sound(proxy)
 
-    def own(self, proxy: Proxy) -> OwnResources:
+    def own(self, proxy: Proxy) -> WorkloadResources:
         """Return the resources that are for a proxy's own workload: the inbound resources of a sidecar, or
         the gateway resources. For a sidecar this does not build the shared resources."""
-        kind = self._kinds.sound(proxy)
-        if proxy.type == "router" or self._shared.has(kind):
-            self._shared.bring(kind)
+        proxy_class = self._classes.sound(proxy)
+        if proxy.type == "router" or self._shared.has(proxy_class):
+            self._shared.bring(proxy_class)
             return self._owns.sound(proxy)
         return sidecar_resources(self.workload(proxy), self._memo)
 
     def workload(self, sidecar: Proxy) -> ServedWorkload:
         """Return everything that a sidecar's inbound resources depend on. Equal values give equal
         resources."""
-        profile = self._kinds.sound(sidecar).profile
+        profile = self._classes.sound(sidecar).profile
         mesh_config = mesh_config_of_proxy(self._mesh.mesh_config, profile.proxy_config, self._memo)
         return ServedWorkload.of(self._mesh, sidecar, self._mesh.scope(profile).sidecar, mesh_config)
 
     # The queries.
 
-    def _kind_of(self, proxy: Proxy) -> Kind:
+    def _class_of(self, proxy: Proxy) -> ProxyClass:
         profile = self._recorded.outbound_profile(proxy)
         if proxy.type != "router":
             return self._shared.of(profile, ())
-        return self._shared.of(profile, passed_hosts(self._recorded.gateways_for(proxy).servers))
+        return self._shared.of(profile, passthrough_hosts(self._recorded.gateways_for(proxy).servers))
 
     def _made_for(self, proxy: Proxy) -> _Made:
-        kind = self._kinds(proxy)
-        shared, over, own = self._shared.whole(kind), self._shared.laid_over(kind), self._owns(proxy)
+        proxy_class = self._classes(proxy)
+        shared, over, own = (
+            self._shared.whole(proxy_class),
+            self._shared.laid_over(proxy_class),
+            self._owns(proxy),
+        )
         laid = self._overlays.laid
         listeners = over.listeners.on(shared.listeners)
         collections = {
@@ -274,22 +278,26 @@ class Translation:
         diagnostics = shared.diagnostics if over.diagnostics is None else over.diagnostics
         return Snapshot(collections), (*diagnostics, *own.diagnostics, *problems)
 
-    def _own_of(self, proxy: Proxy) -> OwnResources:
-        kind = self._kinds(proxy)
+    def _own_of(self, proxy: Proxy) -> WorkloadResources:
+        proxy_class = self._classes(proxy)
         if proxy.type == "router":
             recorded = self._recorded
-            return self._gateways(kind.whole, recorded.gateways_for(proxy), recorded.policies_for(proxy))
-        return self._sidecars(ServedWorkload.of(self._recorded, proxy, *self._settings(kind.whole)))
+            return self._gateways(
+                proxy_class.whole, recorded.gateways_for(proxy), recorded.policies_for(proxy)
+            )
+        return self._sidecars(ServedWorkload.of(self._recorded, proxy, *self._settings(proxy_class.whole)))
 
-    def _sidecar_of(self, workload: ServedWorkload) -> OwnResources:
+    def _sidecar_of(self, workload: ServedWorkload) -> WorkloadResources:
         return sidecar_resources(workload, self._memo)
 
-    def _settings_of(self, kind: Kind) -> tuple[SidecarConfig | None, MeshConfig]:
-        shared = self._shared.whole(kind)
+    def _settings_of(self, proxy_class: ProxyClass) -> tuple[SidecarConfig | None, MeshConfig]:
+        shared = self._shared.whole(proxy_class)
         return shared.sidecar, shared.mesh_config
 
-    def _gateway_of(self, kind: Kind, gateway: MergedGateway, policies: WorkloadPolicies) -> OwnResources:
-        shared = self._shared.whole(kind)
+    def _gateway_of(
+        self, proxy_class: ProxyClass, gateway: MergedGateway, policies: WorkloadPolicies
+    ) -> WorkloadResources:
+        shared = self._shared.whole(proxy_class)
         assert shared.scope is not None
         return gateway_resources(
             self._recorded,
@@ -297,7 +305,7 @@ class Translation:
             policies,
             shared.scope,
             shared.mesh_config,
-            shared.passed,
+            shared.passthrough,
             self._memo,
             shared.gateway_routes,
         )

@@ -1,4 +1,4 @@
-"""Finding documents that cannot be translated. `mizzen analyze` reports them before a server uses them."""
+"""Diagnostic documents that cannot be translated. `mizzen analyze` reports them before a server uses them."""
 
 from __future__ import annotations
 

@@ -59,30 +59,30 @@ async def wire(machine: Machine) -> AsyncIterator[bytearray]:
     assert process.stdin is not None
     assert process.stdout is not None
     assert await process.stdout.readline() == b"looking\n"
-    carried = bytearray()
+    cached = bytearray()
     try:
-        yield carried
+        yield cached
     finally:
         process.stdin.close()
         out, _ = await asyncio.wait_for(process.communicate(), 60)
-        carried += bytes.fromhex(json.loads(out))
+        cached += bytes.fromhex(json.loads(out))
 
 
 async def test_what_travels_between_two_sidecars_is_tls(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "state"), "--secrets-to-anyone")
     async with CapturedMesh(*state) as mesh:
         await mesh.apply("mesh.yaml", MESH)
-        async with wire(mesh.server) as carried:
+        async with wire(mesh.server) as cached:
             answer = await mesh.client.get(WEB, 80, f"/{SECRET}", name="web")
         assert answer["status"] == 200
         seen = json.loads(answer["body"])
         assert seen["path"] == f"/{SECRET}"
         told = seen["headers"]["x-forwarded-client-cert"]
         assert "URI=spiffe://cluster.local/ns/default/sa/default" in told
-        assert carried.startswith(TLS_HANDSHAKE)
-        assert SECRET.encode() not in carried
+        assert cached.startswith(TLS_HANDSHAKE)
+        assert SECRET.encode() not in cached
 
         await mesh.apply("policy.yaml", DISABLED)
-        async with wire(mesh.server) as carried:
+        async with wire(mesh.server) as cached:
             await mesh.client.get(WEB, 80, f"/{SECRET}", name="web")
-        assert SECRET.encode() in carried, "in plain text the same look finds it"
+        assert SECRET.encode() in cached, "in plain text the same look finds it"

@@ -55,9 +55,9 @@ async def test_one_document_does_not_stop_the_others(tmp_path: Path, delta: bool
         [refused] = (await mesh.status())["configuration"]["refused"]
         assert refused["document"] == "Service/default/faulty"
         assert refused["in_force"] == f"{file}:3", "its last version"
-        [finding] = refused["findings"]
-        assert (finding["code"], finding["file"], finding["line"]) == ("MZ0105", str(file), 3)
-        assert "ValueError: out of range" in finding["message"]
+        [diagnostic] = refused["diagnostics"]
+        assert (diagnostic["code"], diagnostic["file"], diagnostic["line"]) == ("MZ0105", str(file), 3)
+        assert "ValueError: out of range" in diagnostic["message"]
 
         mesh.write("routes.yaml", route("second"))
         await client.eventually("http://reviews/", lambda answer: answer.headers["x-version"] == "second")

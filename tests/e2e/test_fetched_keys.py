@@ -102,10 +102,10 @@ async def test_an_issuer_that_tells_no_keys_is_closed_and_opens_when_it_does(
     await answered(gateway, token(), 401)
     assert (await ask(gateway, None)).status_code == 200  # who shows no token is not concerned
     await reason(mesh, "the answer is not JSON")
-    findings = (await mesh.status())["configuration"]["findings"]
-    [finding] = [each for each in findings if each["code"] == "MZ0303"]
-    assert "tokens.yaml" in finding["file"]
-    assert f"could not be fetched from {issuer.uri}/keys: the answer is not JSON" in finding["message"]
+    diagnostics = (await mesh.status())["configuration"]["diagnostics"]
+    [diagnostic] = [each for each in diagnostics if each["code"] == "MZ0303"]
+    assert "tokens.yaml" in diagnostic["file"]
+    assert f"could not be fetched from {issuer.uri}/keys: the answer is not JSON" in diagnostic["message"]
     assert "no keys here" not in mesh.log()
     issuer.answer = keys(KEY)
     await answered(gateway, token(), 200)
@@ -140,9 +140,9 @@ async def test_the_last_good_keys_stay_when_a_refresh_fails(
     assert (await ask(gateway, token(STRANGER))).status_code == 200
     row = await told(mesh)
     assert row["age_seconds"] >= 0
-    findings = (await mesh.status())["configuration"]["findings"]
-    [finding] = [each for each in findings if each["code"] == "MZ0304"]
-    assert "UTC stay in force" in finding["message"]
+    diagnostics = (await mesh.status())["configuration"]["diagnostics"]
+    [diagnostic] = [each for each in diagnostics if each["code"] == "MZ0304"]
+    assert "UTC stay in force" in diagnostic["message"]
     metrics = (await mesh.http.get(f"http://{mesh.admin}/metrics")).text
     assert 'mizzen_token_key_sets{state="old"} 1.0' in metrics
     issuer.seconds = 0.0
@@ -163,12 +163,12 @@ async def test_an_issuer_whose_keys_cannot_be_had_closes_nobody_else(
     async def said() -> bool:
         configuration = (await mesh.status())["configuration"]
         problems = {row["uri"]: row["problem"] for row in configuration["token_keys"]}
-        findings = [each["message"] for each in configuration["findings"] if each["code"] == "MZ0303"]
+        diagnostics = [each["message"] for each in configuration["diagnostics"] if each["code"] == "MZ0303"]
         return (
             problems.keys() == {f"{issuer.uri}/good", down}
             and not problems[f"{issuer.uri}/good"]
-            and len(findings) == 1
-            and down in findings[0]
+            and len(diagnostics) == 1
+            and down in diagnostics[0]
             and bool(problems[down])
         )
 

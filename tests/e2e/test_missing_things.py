@@ -33,7 +33,7 @@ async def test_a_missing_host_is_named_until_it_is_there(tmp_path: Path) -> None
     async with LiveMesh(tmp_path) as mesh:
 
         async def codes() -> list[str]:
-            return [found["code"] for found in (await mesh.status())["configuration"]["findings"]]
+            return [found["code"] for found in (await mesh.status())["configuration"]["diagnostics"]]
 
         async def named() -> bool:
             return "IST0101" in await codes()

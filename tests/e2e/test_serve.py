@@ -104,7 +104,7 @@ async def test_calls_go_on_while_a_document_is_invalid_and_follow_it_when_mended
     [document] = (await mesh.status())["configuration"]["refused"]
     assert document["document"] == "VirtualService/default/reviews"
     assert document["in_force"].startswith(str(written))
-    assert "directResponse" in document["findings"][0]["message"], "the nearest name is offered"
+    assert "directResponse" in document["diagnostics"][0]["message"], "the nearest name is offered"
     code, out, _ = await mizzen("status", "--admin", mesh.admin)
     assert code == 0
     assert f"{written}:" in out
@@ -131,8 +131,8 @@ async def test_proxies_keep_all_they_have_when_the_folder_or_the_server_goes(mes
     mesh.config.rename(away)
 
     async def noticed() -> bool:
-        findings = (await mesh.status())["configuration"]["findings"]
-        return any(finding["severity"] == "error" for finding in findings)
+        diagnostics = (await mesh.status())["configuration"]["diagnostics"]
+        return any(diagnostic["severity"] == "error" for diagnostic in diagnostics)
 
     await eventually(noticed, "the vanished folder is an error in the status")
     assert (await caller.get(url)).status_code == 200
@@ -264,15 +264,15 @@ async def test_the_mesh_configuration_is_read_again_when_it_is_saved(tmp_path: P
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
 
-            async def findings() -> list[str]:
+            async def diagnostics() -> list[str]:
                 status = (await client.get(f"http://{admin}/status")).json()
-                return [each["file"] for each in status["configuration"]["findings"]]
+                return [each["file"] for each in status["configuration"]["diagnostics"]]
 
             async def named() -> bool:
-                return str(settings) in await findings()
+                return str(settings) in await diagnostics()
 
             async def well() -> bool:
-                return str(settings) not in await findings()
+                return str(settings) not in await diagnostics()
 
             assert await well()
             settings.write_text("outboundTrafficPolicy: {mode: SOMETIMES}\n", encoding="utf-8")

@@ -24,7 +24,7 @@ def _payload(frame: bytes) -> bytes:
 
 def main(interface: str, port: int) -> None:
     """Look on until standard input ends."""
-    carried = bytearray()
+    cached = bytearray()
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERYTHING)) as wire:
         wire.bind((interface, 0))
         print("looking", flush=True)
@@ -34,9 +34,9 @@ def main(interface: str, port: int) -> None:
                 frame = wire.recv(65535)
                 ports = frame[_ETHERNET + 20 : _ETHERNET + 24]
                 if port in (int.from_bytes(ports[:2], "big"), int.from_bytes(ports[2:], "big")):
-                    carried += _payload(frame)
+                    cached += _payload(frame)
             elif sys.stdin in ready:
-                print(json.dumps(carried.hex()))
+                print(json.dumps(cached.hex()))
                 return
 
 

@@ -78,9 +78,9 @@ class Serving:
         found: dict[str, Any] = json.loads(body)["configuration"]
         return found
 
-    def findings(self) -> str:
+    def diagnostics(self) -> str:
         """What is wrong, but that the services of these tests have no endpoints."""
-        found = [each for each in self.configuration()["findings"] if each["code"] != "MZ0212"]
+        found = [each for each in self.configuration()["diagnostics"] if each["code"] != "MZ0212"]
         return "\n".join(f"{each['file']}: {each['message']}" for each in found)
 
     def services(self) -> int:

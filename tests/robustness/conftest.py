@@ -34,4 +34,4 @@ def folder(serving: Serving) -> Iterator[Path]:
     for each in os.scandir(os.fsencode(serving.folder)):
         if os.fsdecode(each.name) not in before:
             os.unlink(each.path)  # noqa: PTH108 (its name may be bytes that are no text)
-    until(lambda: not serving.findings() and serving.services() == 1)
+    until(lambda: not serving.diagnostics() and serving.services() == 1)

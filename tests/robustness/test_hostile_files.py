@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mizzen.config import parse_documents
-from mizzen.config.diagnostics import MAX_FINDINGS
+from mizzen.config.diagnostics import MAX_DIAGNOSTICS
 from mizzen.config.store import ConfigStore
 from tests.robustness.breakable import SERVICE, run
 
@@ -29,7 +29,7 @@ def words(text: str | bytes) -> str:
     store.apply({"x.yaml": parse_documents(data, "x.yaml")})
     assert time.process_time() - begun < BOUND
     found = store.diagnostics()
-    assert len(found) <= MAX_FINDINGS + 1
+    assert len(found) <= MAX_DIAGNOSTICS + 1
     return "\n".join(map(str, found))
 
 
@@ -55,8 +55,8 @@ def words(text: str | bytes) -> str:
         ("a: !!python/object/apply:os.system ['true']\n", "apiVersion: is missing"),
         ("--- '\n" * 100_000, "close the quote"),
         (ROUTE + " k: 1\n" * 100_000, "more than 1000 keys and values of this document are wrong"),
-        (ROUTE + "".join(f" k{n}: 1\n" for n in range(20_000)), "more findings like this are not shown"),
-        ((SERVICE % "a" + "---\n") * 5_000, "more findings like this are not shown"),
+        (ROUTE + "".join(f" k{n}: 1\n" for n in range(20_000)), "more diagnostics like this are not shown"),
+        ((SERVICE % "a" + "---\n") * 5_000, "more diagnostics like this are not shown"),
         (ROUTE + " " + "k" * 1000 + ": 1\n", "unknown field"),
     ],
     ids=range(19),

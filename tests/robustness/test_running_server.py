@@ -191,7 +191,7 @@ def test_odd_things_in_the_folder_are_named_and_the_rest_is_served(serving: Serv
     }
 
     def unsaid() -> list[str]:
-        said = serving.findings().splitlines()
+        said = serving.diagnostics().splitlines()
         return [
             name
             for name, words in expected.items()
@@ -200,7 +200,7 @@ def test_odd_things_in_the_folder_are_named_and_the_rest_is_served(serving: Serv
 
     with suppress(AssertionError):
         until(lambda: serving.services() == 2 and not unsaid())
-    assert (serving.services(), unsaid()) == (2, []), serving.findings()
+    assert (serving.services(), unsaid()) == (2, []), serving.diagnostics()
     assert "\x1b" not in serving.log()
     shown = run("status", "--admin", f"127.0.0.1:{serving.admin}")
     assert (shown.returncode, "fifo.yaml" in shown.stdout) == (0, True)
@@ -211,10 +211,10 @@ def test_a_folder_that_vanishes_and_comes_back(serving: Serving, folder: Path) -
     away = folder.with_name("away")
     folder.rename(away)
     said = "does not exist; put it there or correct the path; what was read from it before stays in force"
-    until(lambda: said in serving.findings())
+    until(lambda: said in serving.diagnostics())
     asyncio.run(assert_served(serving))
     away.rename(folder)
-    until(lambda: not serving.findings())
+    until(lambda: not serving.diagnostics())
     (folder / "b.yaml").write_text(SERVICE % "b")
     until(lambda: serving.services() == 2)
     asyncio.run(assert_served(serving))
@@ -226,7 +226,7 @@ async def test_a_file_that_grows_while_it_is_read(serving: Serving, folder: Path
             growing.write(SERVICE % f"g{number}" + "---\n")
             growing.flush()
             await assert_served(serving)
-    until(lambda: serving.services() == 21 and not serving.findings())
+    until(lambda: serving.services() == 21 and not serving.diagnostics())
 
 
 def test_a_taken_port_is_named(serving: Serving) -> None:

@@ -34,11 +34,11 @@ def _validator(check: Callable[[Config[Any], Place], None]) -> Validator:
 
     def validate(config: Config[Any]) -> list[Diagnostic]:
         place = Place(config)
-        check_annotations(config, place.findings)
+        check_annotations(config, place.diagnostics)
         check(config, place)
         check_deprecated_fields(config, place)
         check_unserved_fields(config, place)
-        return place.findings
+        return place.diagnostics
 
     return validate
 

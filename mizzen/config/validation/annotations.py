@@ -18,12 +18,12 @@ _REFUSED: Final = {
 _ALLOWED: Final = frozenset({("AuthorizationPolicy", "istio.io/dry-run")})
 
 
-def check_annotations(config: Config[Any], findings: list[Diagnostic]) -> None:
+def check_annotations(config: Config[Any], diagnostics: list[Diagnostic]) -> None:
     """Report the annotations of `config` that its kind must not have."""
     for name, reason in _REFUSED.items():
         if name in config.annotations and (config.kind, name) not in _ALLOWED:
-            Place(config, ("metadata", "annotations", name), findings).error(f"{name} {reason}")
+            Place(config, ("metadata", "annotations", name), diagnostics).error(f"{name} {reason}")
     mode = config.annotations.get(INTERCEPTION_MODE)
     if mode is not None and mode not in MODES:
-        place = Place(config, ("metadata", "annotations", INTERCEPTION_MODE), findings)
+        place = Place(config, ("metadata", "annotations", INTERCEPTION_MODE), diagnostics)
         place.warning(f'"{mode}" is no mode and counts as absent; write {", ".join(MODES)}')

@@ -82,7 +82,7 @@ def _check_dry_run(config: Config[AuthorizationPolicy], place: Place) -> None:
     value = config.annotations.get(DRY_RUN)
     if value is None:
         return
-    here = Place(config, ("metadata", "annotations", DRY_RUN), place.findings)
+    here = Place(config, ("metadata", "annotations", DRY_RUN), place.diagnostics)
     action = config.spec.action
     if action not in (AuthorizationAction.ALLOW, AuthorizationAction.DENY):
         here.error(f"{DRY_RUN} is for actions ALLOW and DENY, not for {action}; leave it out")

@@ -20,7 +20,7 @@ from mizzen.config.validation.server_tls import check_server_tls
 def check_gateway(config: Config[Gateway], place: Place) -> None:
     """Report at `place`, the spec, all that is wrong with a Gateway."""
     gateway = config.spec
-    Place(config, ("metadata", "name"), place.findings).check(
+    Place(config, ("metadata", "name"), place.diagnostics).check(
         dns_label_problem(config.name, "Gateway's name")
     )
     if not gateway.servers:

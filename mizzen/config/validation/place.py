@@ -12,21 +12,21 @@ from mizzen.config.schema_errors import place
 
 class Place:
     """A field of a configuration, by its path. `place / "http" / 0` is a place
-    inside it; all share one `findings`."""
+    inside it; all share one `diagnostics`."""
 
     # Many are made for each document and few report anything, so making one must be cheap.
-    __slots__ = ("config", "findings", "path")
+    __slots__ = ("config", "diagnostics", "path")
 
     def __init__(
-        self, config: Config[Any], path: FieldPath = ("spec",), findings: list[Diagnostic] | None = None
+        self, config: Config[Any], path: FieldPath = ("spec",), diagnostics: list[Diagnostic] | None = None
     ) -> None:
-        """Make the place at `path` of `config`; diagnostics are added to `findings`."""
+        """Make the place at `path` of `config`; diagnostics are added to `diagnostics`."""
         self.config = config
         self.path = path
-        self.findings: list[Diagnostic] = [] if findings is None else findings
+        self.diagnostics: list[Diagnostic] = [] if diagnostics is None else diagnostics
 
     def __truediv__(self, step: str | int) -> Place:
-        return Place(self.config, (*self.path, step), self.findings)
+        return Place(self.config, (*self.path, step), self.diagnostics)
 
     def error(self, message: str, code: str = SCHEMA) -> None:
         """Report an error here: the document cannot come into force."""
@@ -45,4 +45,4 @@ class Place:
 
     def _find(self, severity: Severity, code: str, message: str) -> None:
         origin = self.config.origin_of(*self.path)
-        self.findings.append(Diagnostic(severity, code, message, origin, place(self.path)))
+        self.diagnostics.append(Diagnostic(severity, code, message, origin, place(self.path)))

@@ -30,12 +30,12 @@ class UnknownNameError(ValueError):
     """No service, workload or Gateway has that name, or several have it; the message lists similar names."""
 
 
-def describe(mesh: Mesh, name: str, findings: Iterable[Diagnostic] = ()) -> Description:
+def describe(mesh: Mesh, name: str, diagnostics: Iterable[Diagnostic] = ()) -> Description:
     """Return the description of the service, workload or Gateway `name`.
 
     The name is `reviews`, `reviews.default`, a host or an IP address. Where several kinds have the name,
     `service/NAME`, `workload/NAME` and `gateway/NAME` choose one; the default is the first of these.
-    It includes the `findings` of the mesh about it. Raises UnknownNameError.
+    It includes the `diagnostics` of the mesh about it. Raises UnknownNameError.
     """
     kind, slash, rest = name.partition("/")
     kind, wanted = (kind, rest) if slash and kind in _KINDS else ("", name)
@@ -47,17 +47,17 @@ def describe(mesh: Mesh, name: str, findings: Iterable[Diagnostic] = ()) -> Desc
                 _several("service", wanted, [short_host(each.hostname) for each in services])
             )
         if services:
-            return describe_service(mesh, services[0], tuple(findings))
+            return describe_service(mesh, services[0], tuple(diagnostics))
     workloads = _workloads(mesh, wanted) if kind in ("", "workload") else []
     if len(workloads) > 1:
         raise UnknownNameError(_several("workload", wanted, [_name(each) for each in workloads]))
     if workloads:
-        return _workload(mesh, workloads[0], tuple(findings))
+        return _workload(mesh, workloads[0], tuple(diagnostics))
     gateways = _gateways(mesh, wanted) if kind in ("", "gateway") else []
     if len(gateways) > 1:
         raise UnknownNameError(_several("gateway", wanted, [gateway_names(each)[1] for each in gateways]))
     if gateways:
-        return _gateway(mesh, gateways[0], tuple(findings))
+        return _gateway(mesh, gateways[0], tuple(diagnostics))
     raise UnknownNameError(_unknown(mesh, kind, wanted))
 
 
@@ -88,7 +88,7 @@ def _name(workload: Workload) -> str:
     return f"{workload.key.name}.{workload.key.namespace}"
 
 
-def describe_service(mesh: Mesh, service: Service, findings: Sequence[Diagnostic] = ()) -> Description:
+def describe_service(mesh: Mesh, service: Service, diagnostics: Sequence[Diagnostic] = ()) -> Description:
     """Return the description of a service of the mesh, like `describe`."""
     rules = service_rules(mesh, service)
     pool = mesh.endpoints(service).endpoints
@@ -121,7 +121,10 @@ def describe_service(mesh: Mesh, service: Service, findings: Sequence[Diagnostic
         ),
         tuple(_endpoint(mesh, service, each) for each in pool),
         tuple(rules.values()),
-        (*tls_oddities(mesh, service), *_told(findings, rules, declared, (service.name, service.namespace))),
+        (
+            *tls_oddities(mesh, service),
+            *_told(diagnostics, rules, declared, (service.name, service.namespace)),
+        ),
     )
 
 
@@ -137,7 +140,7 @@ def _endpoint(mesh: Mesh, service: Service, endpoint: Endpoint) -> EndpointLine:
     )
 
 
-def _workload(mesh: Mesh, workload: Workload, findings: Sequence[Diagnostic]) -> Description:
+def _workload(mesh: Mesh, workload: Workload, diagnostics: Sequence[Diagnostic]) -> Description:
     served = [
         (mesh.registry.services[key], endpoint)
         for address in workload.addresses or (workload.address,)
@@ -185,12 +188,12 @@ def _workload(mesh: Mesh, workload: Workload, findings: Sequence[Diagnostic]) ->
         tuple(rules.values()),
         (
             *(odd for service in services for odd in tls_oddities(mesh, service)),
-            *_told(findings, rules, declared, (workload.key.name, workload.key.namespace)),
+            *_told(diagnostics, rules, declared, (workload.key.name, workload.key.namespace)),
         ),
     )
 
 
-def _gateway(mesh: Mesh, config: GatewayConfig, findings: Sequence[Diagnostic]) -> Description:
+def _gateway(mesh: Mesh, config: GatewayConfig, diagnostics: Sequence[Diagnostic]) -> Description:
     workloads, rules = gateway_workloads(mesh, config), gateway_rules(mesh, config)
     facts = {
         "selects": _labels(config.spec.selector) or "every gateway",
@@ -206,7 +209,7 @@ def _gateway(mesh: Mesh, config: GatewayConfig, findings: Sequence[Diagnostic]) 
         tuple(gateway_ports(config)),
         (),
         tuple(rules.values()),
-        tuple(_told(findings, rules, [config.origin], (config.name, config.namespace))),
+        tuple(_told(diagnostics, rules, [config.origin], (config.name, config.namespace))),
     )
 
 
@@ -221,19 +224,19 @@ def _places(mesh: Mesh, origins: Iterable[Origin]) -> tuple[str, ...]:
 
 
 def _told(
-    findings: Sequence[Diagnostic], rules: Documents, declared: Iterable[Origin], name: tuple[str, str]
+    diagnostics: Sequence[Diagnostic], rules: Documents, declared: Iterable[Origin], name: tuple[str, str]
 ) -> Iterable[Oddity]:
-    """Yield the findings about rules that apply, its own documents, and refused documents of its name."""
+    """Yield the diagnostics about rules that apply, its own documents, and refused documents of its name."""
     documents = {config.key for config in rules}
     documents |= {origin.document for origin in declared if origin.document is not None}
-    for finding in findings:
-        document = finding.origin.document
-        if finding.severity is Severity.INFO or document is None:
+    for diagnostic in diagnostics:
+        document = diagnostic.origin.document
+        if diagnostic.severity is Severity.INFO or document is None:
             continue
-        refused = finding.severity is Severity.ERROR and (document.name, document.namespace) == name
+        refused = diagnostic.severity is Severity.ERROR and (document.name, document.namespace) == name
         if document in documents or refused:
-            path = f"{finding.path}: " if finding.path else ""
-            yield Oddity(f"{path}{finding.message}", (str(finding.origin),), finding.code)
+            path = f"{diagnostic.path}: " if diagnostic.path else ""
+            yield Oddity(f"{path}{diagnostic.message}", (str(diagnostic.origin),), diagnostic.code)
 
 
 def _labels(labels: Mapping[str, str]) -> str:

@@ -59,7 +59,7 @@ class AppliedRule:
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
-    """A probable mistake. `code` is the code of a finding (docs/codes.md), or empty."""
+    """A probable mistake. `code` is the code of a diagnostic (docs/codes.md), or empty."""
 
     message: str
     origins: tuple[str, ...]

@@ -44,7 +44,7 @@ def called_by(mesh: Mesh, service: Service, port: ServicePort) -> str:
 
 def tls_oddities(mesh: Mesh, service: Service) -> Iterator[Oddity]:
     """Yield where a DestinationRule lets clients speak mutual TLS to endpoints that may have no proxy. Where
-    endpoints certainly refuse calls, the analysis has a finding (IST0113, MZ0223)."""
+    endpoints certainly refuse calls, the analysis has a diagnostic (IST0113, MZ0223)."""
     rule = destination_rule_of(mesh, service)
     if service.mesh_external or rule is None:
         return

@@ -13,7 +13,7 @@ from mizzen.config.diagnostics import Diagnostic, in_reading_order
 from mizzen.incremental import Database
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.checks import CHECKS, REFUSED_TLS, Check
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.analysis.incremental_analysis import Analysis
 from mizzen.mesh.snapshot import Mesh
 
@@ -21,19 +21,19 @@ __all__ = ["Analysis", "analyze", "refused_tls"]
 
 
 def analyze(mesh: Mesh) -> list[Diagnostic]:
-    """Return all findings about the mesh, including `mesh.diagnostics`, sorted by place."""
+    """Return all diagnostics about the mesh, including `mesh.diagnostics`, sorted by place."""
     return _found(mesh, CHECKS)
 
 
 def refused_tls(mesh: Mesh) -> list[Diagnostic]:
-    """Return the findings about clients that speak what workloads refuse (IST0113, MZ0223), by place."""
+    """Return the diagnostics about clients that speak what workloads refuse (IST0113, MZ0223), by place."""
     return _found(mesh, REFUSED_TLS)
 
 
 def _found(mesh: Mesh, checks: Iterable[Check]) -> list[Diagnostic]:
-    findings = Findings()
+    diagnostics = Diagnostics()
     analysed = AnalysedMesh(Database(), mesh)  # no query reads it, so nothing is recorded
     for check in checks:
         for key, member in check.subjects(analysed).items():
-            check.look(analysed, key, member, findings)
-    return in_reading_order(dict.fromkeys(findings.at(mesh.current_origin)))
+            check.look(analysed, key, member, diagnostics)
+    return in_reading_order(dict.fromkeys(diagnostics.at(mesh.current_origin)))

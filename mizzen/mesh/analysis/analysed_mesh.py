@@ -74,7 +74,7 @@ class AnalysedRegistry:
         self.by_address: GivenMultimap[str, ServiceKey, tuple[Endpoint, ...]] = GivenMultimap(
             database, "endpoints at an address", registry.by_address
         )
-        self.diagnostics = Given(database, "findings on services", registry.diagnostics)
+        self.diagnostics = Given(database, "diagnostics on services", registry.diagnostics)
         self._database = database
         self._pools = Given(database, "endpoints", registry.pools)
         self._targets: Lookup[Aliases, str, str] = Lookup(
@@ -163,10 +163,10 @@ class AnalysedMesh:
         )
         self.rule_hosts = RuleHosts(database, mesh.destination_rule_index)
         self.virtual_service_diagnostics = Given(
-            database, "findings on VirtualServices", mesh.virtual_service_index.diagnostics
+            database, "diagnostics on VirtualServices", mesh.virtual_service_index.diagnostics
         )
         self.destination_rule_diagnostics = Given(
-            database, "findings on DestinationRules", mesh.destination_rule_index.diagnostics
+            database, "diagnostics on DestinationRules", mesh.destination_rule_index.diagnostics
         )
         self.sidecars: Given[str, tuple[SidecarConfig, ...]] = Given(
             database, "Sidecars of a namespace", mesh.sidecar_index.by_namespace

@@ -20,6 +20,7 @@ from mizzen.config.group_kinds import (
 )
 from mizzen.incremental import Collection
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.analysis.config_maps import check_credentials_of_gateway, check_credentials_of_rule
 from mizzen.mesh.analysis.conflicts import (
     check_host_of_virtual_services,
@@ -31,7 +32,6 @@ from mizzen.mesh.analysis.conflicts import (
 from mizzen.mesh.analysis.destination_rules import check_host_of_rule
 from mizzen.mesh.analysis.endpoints import check_endpoints
 from mizzen.mesh.analysis.external_authorizers import check_external_authorizer
-from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.analysis.gateways import (
     check_gateways,
     check_hosts_at_gateways,
@@ -62,74 +62,76 @@ from mizzen.mesh.service import Service
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`look(mesh, key, member, findings)` is called for each member of the collection `subjects(mesh)`. It is
-    called again for a member that changed, or if something that it read for a member changed."""
+    """`look(mesh, key, member, diagnostics)` is called for each member of the collection `subjects(mesh)`. It
+    is called again for a member that changed, or if something that it read for a member changed."""
 
     subjects: Callable[[AnalysedMesh], Collection[Any, Any]]
-    look: Callable[[AnalysedMesh, Any, Any, Findings], None]
+    look: Callable[[AnalysedMesh, Any, Any, Diagnostics], None]
 
 
-def _virtual_service(mesh: AnalysedMesh, _: object, rule: VirtualServiceRule, findings: Findings) -> None:
-    check_references(mesh, rule, findings)
-    check_called_hosts(mesh, rule, findings)
-    check_hosts_at_gateways(mesh, rule, findings)
+def _virtual_service(
+    mesh: AnalysedMesh, _: object, rule: VirtualServiceRule, diagnostics: Diagnostics
+) -> None:
+    check_references(mesh, rule, diagnostics)
+    check_called_hosts(mesh, rule, diagnostics)
+    check_hosts_at_gateways(mesh, rule, diagnostics)
 
 
 def _destination_rule(
-    mesh: AnalysedMesh, _: object, rule: Config[models.DestinationRule], findings: Findings
+    mesh: AnalysedMesh, _: object, rule: Config[models.DestinationRule], diagnostics: Diagnostics
 ) -> None:
-    check_host_of_rule(mesh, rule, findings)
+    check_host_of_rule(mesh, rule, diagnostics)
     settings = list(client_settings(rule.spec))
-    check_mutual_tls_of_rule(mesh, rule, settings, findings)
-    check_credentials_of_rule(rule, settings, findings)
+    check_mutual_tls_of_rule(mesh, rule, settings, diagnostics)
+    check_credentials_of_rule(rule, settings, diagnostics)
 
 
-def _gateway(mesh: AnalysedMesh, _: object, gateway: GatewayConfig, findings: Findings) -> None:
-    check_selector(mesh, gateway, findings)
-    check_service_ports(mesh, gateway, findings)
-    check_mutual_tls_of_gateway(mesh, gateway, findings)
-    check_credentials_of_gateway(gateway, findings)
+def _gateway(mesh: AnalysedMesh, _: object, gateway: GatewayConfig, diagnostics: Diagnostics) -> None:
+    check_selector(mesh, gateway, diagnostics)
+    check_service_ports(mesh, gateway, diagnostics)
+    check_mutual_tls_of_gateway(mesh, gateway, diagnostics)
+    check_credentials_of_gateway(gateway, diagnostics)
 
 
-def _service(mesh: AnalysedMesh, _: object, service: Service, findings: Findings) -> None:
-    check_endpoints(mesh, service, findings)
-    check_networks(mesh, service, findings)
+def _service(mesh: AnalysedMesh, _: object, service: Service, diagnostics: Diagnostics) -> None:
+    check_endpoints(mesh, service, diagnostics)
+    check_networks(mesh, service, diagnostics)
 
 
 def _service_document(
-    mesh: AnalysedMesh, _: object, config: Config[kubernetes.Service], findings: Findings
+    mesh: AnalysedMesh, _: object, config: Config[kubernetes.Service], diagnostics: Diagnostics
 ) -> None:
-    check_labelled_gateway(mesh, config, findings)
-    check_external_name(mesh, config, findings)
-    check_port_names(config, findings)
+    check_labelled_gateway(mesh, config, diagnostics)
+    check_external_name(mesh, config, diagnostics)
+    check_port_names(config, diagnostics)
 
 
 def _peer_authentication(
-    mesh: AnalysedMesh, _: object, policy: Config[models.PeerAuthentication], findings: Findings
+    mesh: AnalysedMesh, _: object, policy: Config[models.PeerAuthentication], diagnostics: Diagnostics
 ) -> None:
-    check_policy_selector(mesh, policy, findings)
-    check_peer_authentication(mesh, policy, findings)
+    check_policy_selector(mesh, policy, diagnostics)
+    check_peer_authentication(mesh, policy, diagnostics)
 
 
 def _authorization_policy(
-    mesh: AnalysedMesh, _: object, policy: Config[models.AuthorizationPolicy], findings: Findings
+    mesh: AnalysedMesh, _: object, policy: Config[models.AuthorizationPolicy], diagnostics: Diagnostics
 ) -> None:
-    check_policy_selector(mesh, policy, findings)
-    check_external_authorizer(mesh, policy, findings)
+    check_policy_selector(mesh, policy, diagnostics)
+    check_external_authorizer(mesh, policy, diagnostics)
 
 
-def _each(look: Callable[[AnalysedMesh, Any, Findings], None]) -> Callable[..., None]:
+def _each(look: Callable[[AnalysedMesh, Any, Diagnostics], None]) -> Callable[..., None]:
     """Return a check that ignores the key."""
-    return lambda mesh, _, member, findings: look(mesh, member, findings)
+    return lambda mesh, _, member, diagnostics: look(mesh, member, diagnostics)
 
 
-def _documents(kind: GroupKind, look: Callable[[AnalysedMesh, Any, Any, Findings], None]) -> Check:
+def _documents(kind: GroupKind, look: Callable[[AnalysedMesh, Any, Any, Diagnostics], None]) -> Check:
     return Check(lambda mesh: mesh.documents(kind), look)
 
 
-def _known(_: AnalysedMesh, __: object, known: Any, findings: Findings) -> None:
+def _known(_: AnalysedMesh, __: object, known: Any, diagnostics: Diagnostics) -> None:
     """Report what was found when the mesh was made."""
-    findings.diagnostics.extend(known)
+    diagnostics.diagnostics.extend(known)
 
 
 REFUSED_TLS: Final = (
@@ -148,10 +150,10 @@ CHECKS: Final = (
     Check(services_by_tcp_port, check_tcp_port),
     Check(
         lambda mesh: mesh.mesh_hosts.exact,
-        lambda _, host, rules, findings: check_host_of_virtual_services(host, rules, findings),
+        lambda _, host, rules, diagnostics: check_host_of_virtual_services(host, rules, diagnostics),
     ),
     Check(lambda mesh: mesh.sidecars, check_sidecars),
-    Check(lambda mesh: mesh.whole, lambda mesh, _, __, findings: check_gateways(mesh, findings)),
+    Check(lambda mesh: mesh.whole, lambda mesh, _, __, diagnostics: check_gateways(mesh, diagnostics)),
     _documents(VIRTUAL_SERVICE, _each(check_delegate)),
     _documents(DESTINATION_RULE, _destination_rule),
     _documents(GATEWAY, _gateway),

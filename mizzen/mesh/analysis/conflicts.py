@@ -8,7 +8,7 @@ from typing import Final
 
 from mizzen.incremental import Grouped
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh, AnalysedRegistry
-from mizzen.mesh.analysis.findings import Findings, seen_together
+from mizzen.mesh.analysis.collected import Diagnostics, seen_together
 from mizzen.mesh.rules.virtual_service_index import HostRules
 from mizzen.mesh.scope.sidecars import SidecarConfig, selector_of
 from mizzen.mesh.service import Protocol, Resolution, Service
@@ -19,10 +19,10 @@ _ELSEWHERE: Final = frozenset({Resolution.NONE, Resolution.ALIAS})
 """Connections to these go to their original address, or through the listeners of a different service."""
 
 
-def check_host_of_virtual_services(host: str, rules: HostRules, findings: Findings) -> None:
+def check_host_of_virtual_services(host: str, rules: HostRules, diagnostics: Diagnostics) -> None:
     """IST0109: of two VirtualServices for a host, sidecars apply only one."""
     for rule, earlier in seen_together(rules, lambda one: one.seen_by):
-        findings.error(
+        diagnostics.error(
             "IST0109",
             rule.config,
             ("spec", "hosts"),
@@ -33,12 +33,12 @@ def check_host_of_virtual_services(host: str, rules: HostRules, findings: Findin
 
 
 def check_sidecars(
-    mesh: AnalysedMesh, namespace: str, configs: Sequence[SidecarConfig], findings: Findings
+    mesh: AnalysedMesh, namespace: str, configs: Sequence[SidecarConfig], diagnostics: Diagnostics
 ) -> None:
     """IST0110: two Sidecars for one workload; IST0111: several for a whole namespace."""
     plain = [config for config in configs if selector_of(config) is None]
     for config in plain[1:]:
-        findings.error(
+        diagnostics.error(
             "IST0111",
             config,
             ("spec",),
@@ -51,7 +51,7 @@ def check_sidecars(
         for workload in _selected_workloads(mesh.registry, namespace, selector_of(config) or {}):
             earlier = chosen.setdefault(workload, config)
             if earlier is not config:
-                findings.error(
+                diagnostics.error(
                     "IST0110",
                     config,
                     ("spec", "workloadSelector"),
@@ -75,7 +75,9 @@ def _selected_workloads(
     return sorted(found, key=Workload.order)
 
 
-def check_protocols(mesh: AnalysedMesh, host: str, services: Sequence[Service], findings: Findings) -> None:
+def check_protocols(
+    mesh: AnalysedMesh, host: str, services: Sequence[Service], diagnostics: Diagnostics
+) -> None:
     """IST0177: one port of a host has different protocols."""
     if sum(len(service.declared) for service in services) < 2:
         return
@@ -90,7 +92,7 @@ def check_protocols(mesh: AnalysedMesh, host: str, services: Sequence[Service], 
         for index, port in enumerate(later.service.ports):
             other = earlier.service.port(port.number)
             if other is not None and other.protocol is not port.protocol:
-                findings.warning(
+                diagnostics.warning(
                     "IST0177",
                     later.config,
                     ("spec", "ports", index, "protocol"),
@@ -120,7 +122,10 @@ def _claims(host: Service) -> dict[int, tuple[Service, ...]]:
 
 
 def check_tcp_port(
-    mesh: AnalysedMesh, number: int, claims: Mapping[ServiceKey, tuple[Service, ...]], findings: Findings
+    mesh: AnalysedMesh,
+    number: int,
+    claims: Mapping[ServiceKey, tuple[Service, ...]],
+    diagnostics: Diagnostics,
 ) -> None:
     """MZ0210: TCP services that cannot be distinguished on the wire."""
     services = sorted(chain.from_iterable(claims.values()), key=lambda one: one.precedence)
@@ -128,7 +133,7 @@ def check_tcp_port(
         if service.hostname == earlier.hostname:
             continue
         written = mesh.registry.declarations.under(service.key).values()
-        findings.warning(
+        diagnostics.warning(
             "MZ0210",
             next(one.config for one in written if one.config.origin in service.origins),
             ("spec", "ports"),

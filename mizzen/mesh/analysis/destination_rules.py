@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mizzen.config import models
 from mizzen.config.document import Config
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.hosts import is_wildcard, resolve_short_name
 from mizzen.mesh.rules.destination_rules import exported_to
 from mizzen.mesh.service import Resolution, Service
@@ -15,7 +15,7 @@ from mizzen.mesh.services.shared_hosts import seen_from
 
 
 def check_host_of_rule(
-    mesh: AnalysedMesh, config: Config[models.DestinationRule], findings: Findings
+    mesh: AnalysedMesh, config: Config[models.DestinationRule], diagnostics: Diagnostics
 ) -> None:
     """Find rules for an unknown service (IST0174), and subsets without an endpoint (IST0173)."""
     host = resolve_short_name(config.spec.host, config.namespace, mesh.settings.domain)
@@ -23,11 +23,11 @@ def check_host_of_rule(
     if service is not None:
         if config.spec.subsets and not is_wildcard(host):
             services = [each for each in _seen(mesh, host, config.namespace) if not each.is_alias]
-            _check_subsets(mesh, config, services, findings)
+            _check_subsets(mesh, config, services, diagnostics)
         return
     alias = min(_seen(mesh, host, config.namespace), key=lambda one: one.key, default=None)
     if alias is not None:
-        findings.warning(
+        diagnostics.warning(
             "IST0174",
             config,
             ("spec", "host"),
@@ -36,7 +36,7 @@ def check_host_of_rule(
         )
     elif not mesh.registry.hosts.covering(host):
         meant = mesh.registry.near_host(host)
-        findings.warning(
+        diagnostics.warning(
             "IST0174",
             config,
             ("spec", "host"),
@@ -55,7 +55,10 @@ def _seen(mesh: AnalysedMesh, host: str, namespace: str) -> Iterator[Service]:
 
 
 def _check_subsets(
-    mesh: AnalysedMesh, config: Config[models.DestinationRule], services: list[Service], findings: Findings
+    mesh: AnalysedMesh,
+    config: Config[models.DestinationRule],
+    services: list[Service],
+    diagnostics: Diagnostics,
 ) -> None:
     seen_by = exported_to(config, mesh.settings)
     endpoints = [
@@ -70,7 +73,7 @@ def _check_subsets(
     for index, subset in enumerate(config.spec.subsets):
         if not any(endpoint.has_labels(subset.labels) for endpoint in endpoints):
             wanted = ", ".join(f"{key}={value}" for key, value in subset.labels.items())
-            findings.error(
+            diagnostics.error(
                 "IST0173",
                 config,
                 ("spec", "subsets", index, "labels"),

@@ -10,11 +10,11 @@ from typing import Any
 
 from mizzen.config.document import Config, FieldPath
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.service import Endpoint, Protocol, Resolution, Service
 
 
-def check_endpoints(mesh: AnalysedMesh, service: Service, findings: Findings) -> None:
+def check_endpoints(mesh: AnalysedMesh, service: Service, diagnostics: Diagnostics) -> None:
     """Find a service without endpoints, or a port that none of its endpoints serves (MZ0212)."""
     if service.resolution is not Resolution.STATIC:
         return
@@ -24,13 +24,13 @@ def check_endpoints(mesh: AnalysedMesh, service: Service, findings: Findings) ->
         selector = "selector" if service.from_kubernetes else "workloadSelector"
         path: FieldPath = ("spec", selector) if service.selector else ("spec",)
         message = f"has no endpoint, so calls to it fail (503); {_what_to_write(service)}"
-        findings.warning("MZ0212", _written(mesh, service), path, f"{service.hostname} {message}")
+        diagnostics.warning("MZ0212", _written(mesh, service), path, f"{service.hostname} {message}")
         return
     for name in ports:
         if not any(endpoint.port_named(name) is not None for endpoint in endpoints):
             message = f"{service.hostname} {_portless(service, name, endpoints[0])}"
             place = ("spec", "ports")
-            findings.warning("MZ0212", _written(mesh, service), place, message, endpoints[0].origin)
+            diagnostics.warning("MZ0212", _written(mesh, service), place, message, endpoints[0].origin)
 
 
 def _written(mesh: AnalysedMesh, service: Service) -> Config[Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from mizzen.config.document import Config
 from mizzen.config.models import AuthorizationAction, AuthorizationPolicy
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 
 
 def check_external_authorizer(
-    mesh: AnalysedMesh, policy: Config[AuthorizationPolicy], findings: Findings
+    mesh: AnalysedMesh, policy: Config[AuthorizationPolicy], diagnostics: Diagnostics
 ) -> None:
     """Find policies with action CUSTOM whose provider or its service does not exist (IST0101)."""
     provider = policy.spec.provider
@@ -17,7 +17,7 @@ def check_external_authorizer(
         return
     problem = mesh.external_authorizer(provider.name).problem
     if problem:
-        findings.error(
+        diagnostics.error(
             "IST0101",
             policy,
             ("spec", "provider", "name"),

@@ -11,6 +11,7 @@ from mizzen.config.document import Config, FieldPath
 from mizzen.config.group_kinds import SECRET
 from mizzen.mesh.analysis.analysed_gateways import Selector, sorted_selector
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.analysis.credentials import (
     authority_of,
     credential_problem,
@@ -18,7 +19,6 @@ from mizzen.mesh.analysis.credentials import (
     needs_client_ca,
     secret_name,
 )
-from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.rules.gateways import GatewayConfig
 from mizzen.mesh.rules.tls_fields import CA_CREDENTIAL, credential_names
 
@@ -35,7 +35,7 @@ class _Named:
     known: bool
 
 
-def check_secrets(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+def check_secrets(mesh: AnalysedMesh, gateways: list[GatewayConfig], diagnostics: Diagnostics) -> None:
     """Find Secrets that are not in the namespace of the proxies (IST0101, MZ0222), that have no usable
     content (IST0161), or that two Gateways share (IST0138)."""
     users: dict[tuple[Selector, str, str], GatewayConfig] = {}
@@ -47,7 +47,7 @@ def check_secrets(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: F
                 of_name = mesh.namespaces_with_secret(written.rpartition("/")[2])
                 namespace = named_namespace(written)
                 if namespace is not None and proxies and namespace not in proxies:
-                    _out_of_reach(config, ("spec", "servers", index, *field), written, proxies, findings)
+                    _out_of_reach(config, ("spec", "servers", index, *field), written, proxies, diagnostics)
                     continue
                 if namespace is None:
                     namespace = _first(proxies or {config.namespace, *of_name}, of_name, config.namespace)
@@ -56,12 +56,12 @@ def check_secrets(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: F
                     continue
                 named = _Named(config, ("spec", "servers", index, *field), namespace, name, bool(proxies))
                 if field == CA_CREDENTIAL:
-                    _check_authority(mesh, named, findings)
+                    _check_authority(mesh, named, diagnostics)
                     continue
-                _check_credential(mesh, named, server, findings)
+                _check_credential(mesh, named, server, diagnostics)
                 user = users.setdefault((sorted_selector(config), namespace, name), config)
                 if user is not config:
-                    findings.warning(
+                    diagnostics.warning(
                         "IST0138",
                         config,
                         named.path,
@@ -78,33 +78,37 @@ def _first(possible: Collection[str], have: Collection[str], preferred: str) -> 
     return preferred if preferred in fitting else min(fitting)
 
 
-def _check_credential(mesh: AnalysedMesh, named: _Named, server: models.Server, findings: Findings) -> None:
+def _check_credential(
+    mesh: AnalysedMesh, named: _Named, server: models.Server, diagnostics: Diagnostics
+) -> None:
     secret = mesh.secret(named.namespace, named.name)
     if secret is None:
-        _no_secret(mesh, named, findings)
+        _no_secret(mesh, named, diagnostics)
         return
-    _notice_elsewhere(named, secret, findings)
+    _notice_elsewhere(named, secret, diagnostics)
     authority = mesh.secret(named.namespace, f"{named.name}-cacert") if needs_client_ca(server) else None
     problem = credential_problem(secret, server, authority)
     if problem:
-        _unusable(named, secret, problem, findings)
+        _unusable(named, secret, problem, diagnostics)
 
 
-def _check_authority(mesh: AnalysedMesh, named: _Named, findings: Findings) -> None:
+def _check_authority(mesh: AnalysedMesh, named: _Named, diagnostics: Diagnostics) -> None:
     bare = named.name.removesuffix("-cacert")
     secret = mesh.secret(named.namespace, named.name) or mesh.secret(named.namespace, bare)
     if secret is None:
-        _no_secret(mesh, named, findings)
+        _no_secret(mesh, named, diagnostics)
         return
-    _notice_elsewhere(named, secret, findings)
+    _notice_elsewhere(named, secret, diagnostics)
     if not authority_of(secret):
-        _unusable(named, secret, "has no CA for clients' certificates; give it ca.crt (or cacert)", findings)
+        _unusable(
+            named, secret, "has no CA for clients' certificates; give it ca.crt (or cacert)", diagnostics
+        )
 
 
 def _out_of_reach(
-    config: GatewayConfig, path: FieldPath, written: str, proxies: Collection[str], findings: Findings
+    config: GatewayConfig, path: FieldPath, written: str, proxies: Collection[str], diagnostics: Diagnostics
 ) -> None:
-    findings.error(
+    diagnostics.error(
         "IST0101",
         config,
         path,
@@ -114,12 +118,12 @@ def _out_of_reach(
     )
 
 
-def _unusable(named: _Named, secret: Config[Any], problem: str, findings: Findings) -> None:
+def _unusable(named: _Named, secret: Config[Any], problem: str, diagnostics: Diagnostics) -> None:
     message = f"Secret {secret.name} ({secret.origin}) {problem}"
-    findings.error("IST0161", named.gateway, named.path, message, secret.origin)
+    diagnostics.error("IST0161", named.gateway, named.path, message, secret.origin)
 
 
-def _no_secret(mesh: AnalysedMesh, named: _Named, findings: Findings) -> None:
+def _no_secret(mesh: AnalysedMesh, named: _Named, diagnostics: Diagnostics) -> None:
     name, namespace = named.name, named.namespace
     other = min(mesh.namespaces_with_secret(name), default=None)
     there = mesh.secret(other, name) if other is not None else None
@@ -128,22 +132,22 @@ def _no_secret(mesh: AnalysedMesh, named: _Named, findings: Findings) -> None:
             f"Secret {name} ({there.origin}) is in namespace {other}, and only proxies of that namespace get "
             f"it; put it into namespace {namespace}, that of the proxies that the Gateway selects"
         )
-        findings.error("IST0101", named.gateway, named.path, message, there.origin)
+        diagnostics.error("IST0101", named.gateway, named.path, message, there.origin)
         return
     meant = mesh.near_document(SECRET.key(namespace, name))
     where = f"in namespace {namespace}, that" if named.known else "in the namespace"
     right = (
         f"did you mean {meant}?" if meant else f"create it {where} of the proxies that the Gateway selects"
     )
-    findings.error("IST0101", named.gateway, named.path, f"there is no Secret {name}; {right}")
+    diagnostics.error("IST0101", named.gateway, named.path, f"there is no Secret {name}; {right}")
 
 
-def _notice_elsewhere(named: _Named, secret: Config[Any], findings: Findings) -> None:
+def _notice_elsewhere(named: _Named, secret: Config[Any], diagnostics: Diagnostics) -> None:
     """Report for information a Secret in a different namespace than the Gateway, where the namespace of the
     proxies is not known. Istio's documentation itself has the Gateway in one namespace, proxies and Secret in
     another."""
     if not named.known and secret.namespace != named.gateway.namespace:
-        findings.notice(
+        diagnostics.notice(
             "MZ0222",
             named.gateway,
             named.path,

@@ -11,7 +11,7 @@ from mizzen.config.group_kinds import GATEWAY
 from mizzen.mesh.analysis.analysed_gateways import HostsServed, Selector, sorted_selector
 from mizzen.mesh.analysis.analysed_labels import EVERYWHERE
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.analysis.gateway_secrets import check_secrets
 from mizzen.mesh.rules.gateways import GatewayConfig, merge_gateways, server_hosts
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
@@ -20,12 +20,12 @@ from mizzen.mesh.service import Protocol, Service
 _FEW: Final = 3
 
 
-def check_gateways(mesh: AnalysedMesh, findings: Findings) -> None:
+def check_gateways(mesh: AnalysedMesh, diagnostics: Diagnostics) -> None:
     """Find conflicts between the Gateways of the mesh, and mistakes in their Secrets."""
     gateways = sorted(mesh.configs(GATEWAY), key=lambda one: one.key)
-    _conflicting_hosts(gateways, findings)
-    _rejected_servers(mesh, gateways, findings)
-    check_secrets(mesh, gateways, findings)
+    _conflicting_hosts(gateways, diagnostics)
+    _rejected_servers(mesh, gateways, diagnostics)
+    check_secrets(mesh, gateways, diagnostics)
 
 
 def _servers(config: GatewayConfig) -> Iterator[tuple[FieldPath, models.Server]]:
@@ -33,7 +33,7 @@ def _servers(config: GatewayConfig) -> Iterator[tuple[FieldPath, models.Server]]
         yield ("spec", "servers", index), server
 
 
-def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> None:
+def _conflicting_hosts(gateways: list[GatewayConfig], diagnostics: Diagnostics) -> None:
     """IST0145: two Gateways have the same host on the same port of the same proxies."""
     owners: dict[tuple[Selector, int, str, tuple[str, str]], GatewayConfig] = {}
     for config in gateways:
@@ -44,7 +44,7 @@ def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> Non
                 key = (sorted_selector(config), server.port.number, server.bind, host)
                 owner = owners.setdefault(key, config)
                 if owner is not config:
-                    findings.error(
+                    diagnostics.error(
                         "IST0145",
                         config,
                         (*path, "hosts", index),
@@ -54,14 +54,14 @@ def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> Non
                     )
 
 
-def _rejected_servers(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+def _rejected_servers(mesh: AnalysedMesh, gateways: list[GatewayConfig], diagnostics: Diagnostics) -> None:
     """MZ0206: servers that cannot share a port with earlier servers of the same proxies."""
     for selector in dict.fromkeys(sorted_selector(config) for config in gateways):
         merged = merge_gateways(mesh.gateways_selecting(dict(selector)), ())
-        findings.diagnostics.extend(merged.rejected)
+        diagnostics.diagnostics.extend(merged.rejected)
 
 
-def check_selector(mesh: AnalysedMesh, config: GatewayConfig, findings: Findings) -> None:
+def check_selector(mesh: AnalysedMesh, config: GatewayConfig, diagnostics: Diagnostics) -> None:
     """IST0101: a selector with known labels, but with values that nothing has.
 
     Proxies need no documents, so a selector that matches nothing in the files may be right. But if workloads
@@ -75,7 +75,7 @@ def check_selector(mesh: AnalysedMesh, config: GatewayConfig, findings: Findings
     if not known:
         for name, value, meant in mesh.labels.misspelt(EVERYWHERE, wanted, of_gateway=True):
             if meant:
-                findings.warning(
+                diagnostics.warning(
                     "IST0101",
                     config,
                     ("spec", "selector", name),
@@ -83,7 +83,7 @@ def check_selector(mesh: AnalysedMesh, config: GatewayConfig, findings: Findings
                 )
         return
     values = sorted({", ".join(f"{key}={one[key]}" for key in sorted(wanted)) for one in known})
-    findings.warning(
+    diagnostics.warning(
         "IST0101",
         config,
         ("spec", "selector"),
@@ -92,7 +92,7 @@ def check_selector(mesh: AnalysedMesh, config: GatewayConfig, findings: Findings
     )
 
 
-def check_service_ports(mesh: AnalysedMesh, config: GatewayConfig, findings: Findings) -> None:
+def check_service_ports(mesh: AnalysedMesh, config: GatewayConfig, diagnostics: Diagnostics) -> None:
     """IST0162: a port of a Gateway that the Service in front of it does not have."""
     services = _services_before(mesh, config)
     if not services:
@@ -104,7 +104,7 @@ def check_service_ports(mesh: AnalysedMesh, config: GatewayConfig, findings: Fin
     listed = ", ".join(str(number) for number in sorted(numbers))
     for path, server in _servers(config):
         if server.port is not None and server.port.number not in numbers:
-            findings.warning(
+            diagnostics.warning(
                 "IST0162",
                 config,
                 (*path, "port", "number"),
@@ -126,7 +126,7 @@ def _services_before(mesh: AnalysedMesh, config: GatewayConfig) -> list[Service]
     return sorted(found, key=lambda one: one.key)
 
 
-def check_hosts_at_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
+def check_hosts_at_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: Diagnostics) -> None:
     """IST0132: a VirtualService bound to a Gateway that serves none of its hosts."""
     for index, name in enumerate(rule.gateways):
         if name == MESH:
@@ -137,7 +137,7 @@ def check_hosts_at_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, findin
             continue
         served = mesh.gateways.hosts_served(key)
         if not any(_is_served(served, host, rule.config.namespace) for host in rule.hosts):
-            findings.warning(
+            diagnostics.warning(
                 "IST0132",
                 rule.config,
                 ("spec", "gateways", index),

@@ -10,11 +10,11 @@ from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.config.ordered_findings import OrderedFindings
+from mizzen.config.ordered_diagnostics import OrderedDiagnostics
 from mizzen.incremental import Database, Gradual
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.checks import CHECKS, Check
-from mizzen.mesh.analysis.findings import Findings, Found
+from mizzen.mesh.analysis.collected import Diagnostics, Found
 from mizzen.mesh.settings import MeshSettings
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
@@ -24,7 +24,7 @@ _IN_A_STEP: Final = 100
 
 
 class Analysis:
-    """Keeps the findings about the documents of a mesh up to date. `checking` is as in `Database`."""
+    """Keeps the diagnostics about the documents of a mesh up to date. `checking` is as in `Database`."""
 
     def __init__(self, *, checking: bool = False) -> None:
         self._checking = checking
@@ -32,7 +32,7 @@ class Analysis:
         self._database = Database()
         self._mesh: AnalysedMesh
         self._checks: list[Gradual[Any, Any, Found]] = []
-        self._found = OrderedFindings()
+        self._found = OrderedDiagnostics()
 
     def _begin(self, mesh: Mesh) -> Iterator[None]:
         """Drop all results so far, in steps of some milliseconds."""
@@ -44,16 +44,16 @@ class Analysis:
         for check in CHECKS:
             self._checks.append(self._gradual(check))
             yield
-        self._found = OrderedFindings()
+        self._found = OrderedDiagnostics()
         self._settings = mesh.settings
 
     def _gradual(self, check: Check) -> Gradual[Any, Any, Found]:
         def look(key: Any, member: Any) -> Found | None:
-            findings = Findings()
-            check.look(self._mesh, key, member, findings)
-            return findings.at(self._mesh.current_origin) or None
+            diagnostics = Diagnostics()
+            check.look(self._mesh, key, member, diagnostics)
+            return diagnostics.at(self._mesh.current_origin) or None
 
-        return Gradual(self._database, "findings", check.subjects(self._mesh), look)
+        return Gradual(self._database, "diagnostics", check.subjects(self._mesh), look)
 
     @property
     def computed(self) -> int:
@@ -62,7 +62,7 @@ class Analysis:
 
     def steps(self, mesh: Mesh) -> Generator[None, None, ChunkedSequence[Diagnostic]]:
         """Analyse a snapshot, in steps of some milliseconds. It may follow any of the earlier snapshots.
-        Return the findings, including `mesh.diagnostics`, sorted by place; unchanged parts are shared with
+        Return the diagnostics, including `mesh.diagnostics`, sorted by place; unchanged parts are shared with
         the last result.
 
         The caller may stop after any step and continue with a different snapshot. Raises what a check raises.

@@ -8,20 +8,20 @@ from typing import Final
 from mizzen.config import models
 from mizzen.config.document import Config, FieldPath
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 
 _ISSUE: Final = "let the control plane issue certificates, by --state or --ca"
 
 
 def check_peer_authentication(
-    mesh: AnalysedMesh, policy: Config[models.PeerAuthentication], findings: Findings
+    mesh: AnalysedMesh, policy: Config[models.PeerAuthentication], diagnostics: Diagnostics
 ) -> None:
     """Find mode STRICT in a PeerAuthentication (MZ0220)."""
     if mesh.settings.mutual_tls:
         return
     for path, mtls in _server_settings(policy.spec):
         if mtls.mode is models.MutualTLSMode.STRICT:
-            findings.warning(
+            diagnostics.warning(
                 "MZ0220",
                 policy,
                 (*path, "mode"),
@@ -34,7 +34,7 @@ def check_mutual_tls_of_rule(
     mesh: AnalysedMesh,
     rule: Config[models.DestinationRule],
     settings: Iterable[tuple[FieldPath, models.ClientTLSSettings]],
-    findings: Findings,
+    diagnostics: Diagnostics,
 ) -> None:
     """Find mode ISTIO_MUTUAL in the TLS settings of a DestinationRule (MZ0213).
 
@@ -44,7 +44,7 @@ def check_mutual_tls_of_rule(
         return
     for path, tls in settings:
         if tls.mode is models.ClientTLSMode.ISTIO_MUTUAL:
-            findings.warning(
+            diagnostics.warning(
                 "MZ0213",
                 rule,
                 (*path, "mode"),
@@ -55,14 +55,14 @@ def check_mutual_tls_of_rule(
 
 
 def check_mutual_tls_of_gateway(
-    mesh: AnalysedMesh, gateway: Config[models.Gateway], findings: Findings
+    mesh: AnalysedMesh, gateway: Config[models.Gateway], diagnostics: Diagnostics
 ) -> None:
     """Find mode ISTIO_MUTUAL in the servers of a Gateway (MZ0213)."""
     if mesh.settings.mutual_tls:
         return
     for index, server in enumerate(gateway.spec.servers):
         if server.tls is not None and server.tls.mode is models.ServerTLSMode.ISTIO_MUTUAL:
-            findings.warning(
+            diagnostics.warning(
                 "MZ0213",
                 gateway,
                 ("spec", "servers", index, "tls", "mode"),

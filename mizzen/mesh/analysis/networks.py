@@ -9,14 +9,14 @@ from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config
 from mizzen.config.mesh_networks import NetworkGateway
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.service import Endpoint, Service
 from mizzen.mesh.topology import NETWORK_LABEL
 
 _CODE = "MZ0214"
 
 
-def check_networks(mesh: AnalysedMesh, service: Service, findings: Findings) -> None:
+def check_networks(mesh: AnalysedMesh, service: Service, diagnostics: Diagnostics) -> None:
     """Find endpoints of a service that are left out for clients of other networks (MZ0214). Gateways of
     networks forward only mutual TLS, and an endpoint that has a network but no address needs such a
     gateway."""
@@ -27,17 +27,17 @@ def check_networks(mesh: AnalysedMesh, service: Service, findings: Findings) -> 
             if reason:
                 by_reason.setdefault(reason, []).append(endpoint)
     for reason, endpoints in by_reason.items():
-        _add(findings, service.hostname, reason, endpoints)
+        _add(diagnostics, service.hostname, reason, endpoints)
 
 
 def check_labelled_gateway(
-    mesh: AnalysedMesh, service: Config[kubernetes.Service], findings: Findings
+    mesh: AnalysedMesh, service: Config[kubernetes.Service], diagnostics: Diagnostics
 ) -> None:
     """Find a Service that Istio would use, by its label, as the gateway of a network, with its addresses
     outside of the cluster (MZ0214; https://istio.io/latest/docs/reference/config/labels/#topology-network)."""
     network = service.labels.get(NETWORK_LABEL)
     if network and network not in _gateways(mesh):
-        findings.warning(
+        diagnostics.warning(
             _CODE,
             service,
             ("metadata", "labels", NETWORK_LABEL),
@@ -76,12 +76,12 @@ def _problem(endpoint: Endpoint, service: Service, mesh: AnalysedMesh) -> str:
     return ""
 
 
-def _add(findings: Findings, hostname: str, reason: str, endpoints: Sequence[Endpoint]) -> None:
+def _add(diagnostics: Diagnostics, hostname: str, reason: str, endpoints: Sequence[Endpoint]) -> None:
     first = endpoints[0]
     if first.origin is None:
         return
     number = f"{len(endpoints)} endpoint(s) of {hostname}"
-    findings.diagnostics.append(Diagnostic(Severity.WARNING, _CODE, f"{number} {reason}", first.origin))
+    diagnostics.diagnostics.append(Diagnostic(Severity.WARNING, _CODE, f"{number} {reason}", first.origin))
 
 
 def _asks_for_mutual_tls(mesh: AnalysedMesh, host: str) -> bool:

@@ -10,7 +10,7 @@ from mizzen.config.group_kinds import GATEWAY
 from mizzen.config.models import Destination, VirtualService
 from mizzen.config.schema_fields import nearest
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule, MergedRules
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.scope.egress_imports import best_service
@@ -52,26 +52,26 @@ def destinations_of(rule: VirtualServiceRule) -> Iterator[UsedDestination]:
                     yield UsedDestination(one.destination, l4_rule.config, path)
 
 
-def check_references(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
+def check_references(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: Diagnostics) -> None:
     """Find missing destinations and gateways of a VirtualService (IST0101, IST0112, MZ0211, IST0140)."""
     for used in destinations_of(rule):
         if used.destination.host:
-            service = _check_host(mesh, rule, used, findings)
-            _check_subset(mesh, rule, used, service, findings)
-    _check_gateways(mesh, rule, findings)
+            service = _check_host(mesh, rule, used, diagnostics)
+            _check_subset(mesh, rule, used, service, diagnostics)
+    _check_gateways(mesh, rule, diagnostics)
     if MESH not in rule.gateways:
-        _check_subset_rules_beside(mesh, rule, findings)
+        _check_subset_rules_beside(mesh, rule, diagnostics)
 
 
 def _check_host(
-    mesh: AnalysedMesh, rule: VirtualServiceRule, used: UsedDestination, findings: Findings
+    mesh: AnalysedMesh, rule: VirtualServiceRule, used: UsedDestination, diagnostics: Diagnostics
 ) -> Service | None:
     host = used.destination.host
     namespace = rule.config.namespace
     hosts = mesh.registry.hosts
     service = best_service(hosts.get(host) or (), namespace)
     if service is not None and service.is_alias:
-        return _check_alias(mesh, service, used, findings, namespace)
+        return _check_alias(mesh, service, used, diagnostics, namespace)
     if service is None:
         covered = any(best_service(services, namespace) for _, services in hosts.covering(host))
         if not covered:
@@ -82,13 +82,15 @@ def _check_host(
                 else f"is not a known service; {_right_host(mesh, host)}"
             )
             mentions = hidden[0].origins[:1] if hidden else ()
-            findings.error("IST0101", used.config, (*used.path, "host"), f"host {host} {reason}", *mentions)
+            diagnostics.error(
+                "IST0101", used.config, (*used.path, "host"), f"host {host} {reason}", *mentions
+            )
         return None
     ports = [port.number for port in service.ports if port.protocol is not Protocol.UDP]
     listed = ", ".join(str(number) for number in ports) or "none"
     port = used.destination.port
     if port is not None and port.number and port.number not in ports:
-        findings.error(
+        diagnostics.error(
             "IST0101",
             used.config,
             (*used.path, "port"),
@@ -96,7 +98,7 @@ def _check_host(
             service.origins[0],
         )
     elif (port is None or not port.number) and len(ports) > 1:
-        findings.error(
+        diagnostics.error(
             "IST0112",
             used.config,
             used.path,
@@ -113,7 +115,7 @@ def _right_host(mesh: AnalysedMesh, host: str) -> str:
 
 
 def _check_alias(
-    mesh: AnalysedMesh, alias: Service, used: UsedDestination, findings: Findings, namespace: str
+    mesh: AnalysedMesh, alias: Service, used: UsedDestination, diagnostics: Diagnostics, namespace: str
 ) -> Service | None:
     """Return the service that an ExternalName Service stands for; calls may name any port of that service."""
     target = alias.alias_of
@@ -125,7 +127,7 @@ def _check_alias(
     if not any(
         best_service(services, namespace) for name, services in hosts.covering(target) if name != target
     ):
-        findings.error(
+        diagnostics.error(
             "IST0101",
             used.config,
             (*used.path, "host"),
@@ -141,7 +143,7 @@ def _check_subset(
     rule: VirtualServiceRule,
     used: UsedDestination,
     service: Service | None,
-    findings: Findings,
+    diagnostics: Diagnostics,
 ) -> None:
     """Check that the DestinationRule for the clients of a rule defines the subset."""
     subset = used.destination.subset
@@ -157,7 +159,7 @@ def _check_subset(
             continue
         path = (*used.path, "subset")
         if not rules and not _is_defined(mesh, host, subset, service):
-            findings.error(
+            diagnostics.error(
                 "IST0101",
                 used.config,
                 path,
@@ -166,7 +168,7 @@ def _check_subset(
             return
         message = _absent(host, subset, client, rules)
         mentions = [rules[0].configs[0].origin] if rules else []
-        findings.error("MZ0211", used.config, path, message, *mentions)
+        diagnostics.error("MZ0211", used.config, path, message, *mentions)
         return
 
 
@@ -196,7 +198,7 @@ def _defines(rules: tuple[MergedDestinationRule, ...], subset: str) -> bool:
     return any(rule.subset(subset) is not None for rule in rules)
 
 
-def _check_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
+def _check_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: Diagnostics) -> None:
     for index, name in enumerate(rule.gateways):
         if name == MESH:
             continue
@@ -207,12 +209,14 @@ def _check_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Find
             right = (
                 f"did you mean {meant}?" if meant else "create it, or name one that exists (namespace/name)"
             )
-            findings.error(
+            diagnostics.error(
                 "IST0101", rule.config, ("spec", "gateways", index), f"there is no Gateway {name}; {right}"
             )
 
 
-def _check_subset_rules_beside(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
+def _check_subset_rules_beside(
+    mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: Diagnostics
+) -> None:
     """IST0140: a gateway routes to all subsets of a host, as rules for sidecars do not apply to it."""
     for used in destinations_of(rule):
         if used.destination.subset:
@@ -221,7 +225,7 @@ def _check_subset_rules_beside(mesh: AnalysedMesh, rule: VirtualServiceRule, fin
             if other is rule or not is_visible(other.seen_by, rule.config.namespace):
                 continue
             if any(one.destination.subset for one in destinations_of(other)):
-                findings.warning(
+                diagnostics.warning(
                     "IST0140",
                     used.config,
                     used.path,

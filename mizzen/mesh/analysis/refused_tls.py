@@ -8,7 +8,7 @@ from typing import Final
 from mizzen.config import models
 from mizzen.config.document import Config, FieldPath
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.rules.destination_rules import (
     MergedDestinationRule,
     effective_traffic_policy,
@@ -27,7 +27,7 @@ _SPOKEN: Final = {
 }
 
 
-def check_refused_tls(mesh: AnalysedMesh, service: Service, findings: Findings) -> None:
+def check_refused_tls(mesh: AnalysedMesh, service: Service, diagnostics: Diagnostics) -> None:
     """Find DestinationRules that make clients speak TLS which endpoints of a service refuse (IST0113)."""
     if service.mesh_external or service.is_alias or not mesh.settings.mutual_tls:
         return
@@ -37,7 +37,7 @@ def check_refused_tls(mesh: AnalysedMesh, service: Service, findings: Findings) 
             for path, tls in client_settings(config.spec):
                 if tls.mode in _SPOKEN and id(tls) not in told:
                     told.add(id(tls))
-                    _check_settings(mesh, service, rule, (config, path, tls), findings)
+                    _check_settings(mesh, service, rule, (config, path, tls), diagnostics)
 
 
 def _check_settings(
@@ -45,7 +45,7 @@ def _check_settings(
     service: Service,
     rule: MergedDestinationRule,
     written: tuple[Config[models.DestinationRule], FieldPath, models.ClientTLSSettings],
-    findings: Findings,
+    diagnostics: Diagnostics,
 ) -> None:
     """Compare TLS settings with the endpoints that are called with them."""
     config, path, tls = written
@@ -68,7 +68,7 @@ def _check_settings(
     workloads = sorted({each.workload_name or each.address for each, _ in refusing})
     named = ", ".join(workloads[:_FEW]) + (" ..." if len(workloads) > _FEW else "")
     right = "DISABLE" if tls.mode is models.ClientTLSMode.ISTIO_MUTUAL else "ISTIO_MUTUAL"
-    findings.error(
+    diagnostics.error(
         "IST0113",
         config,
         (*path, "mode"),
@@ -79,7 +79,7 @@ def _check_settings(
     )
 
 
-def check_unlabelled_workload(mesh: AnalysedMesh, workload: Workload, findings: Findings) -> None:
+def check_unlabelled_workload(mesh: AnalysedMesh, workload: Workload, diagnostics: Diagnostics) -> None:
     """Find a workload that accepts only mutual TLS, but that clients call in plain text, as nothing says that
     it has a proxy (MZ0223)."""
     if workload.is_pod or workload.tls_mode == "istio" or not mesh.settings.mutual_tls:
@@ -97,15 +97,15 @@ def check_unlabelled_workload(mesh: AnalysedMesh, workload: Workload, findings: 
                 number = endpoint.port_named(port.name) or 0
                 policy = _refusing(mesh, endpoint.namespace, dict(endpoint.labels), number, None)
                 if policy is not None:
-                    _unlabelled(mesh, workload, policy, findings)
+                    _unlabelled(mesh, workload, policy, diagnostics)
                     return
 
 
-def _unlabelled(mesh: AnalysedMesh, workload: Workload, policy: Policy, findings: Findings) -> None:
+def _unlabelled(mesh: AnalysedMesh, workload: Workload, policy: Policy, diagnostics: Diagnostics) -> None:
     config = mesh.config(workload.key)
     if config is None:
         return
-    findings.warning(
+    diagnostics.warning(
         "MZ0223",
         config,
         ("spec",),

@@ -7,12 +7,12 @@ from typing import Any
 from mizzen.config.document import Config
 from mizzen.mesh.analysis.analysed_labels import EVERYWHERE
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.rules.security_policies import has_target_refs
 from mizzen.mesh.scope.sidecars import SidecarConfig, selector_of
 
 
-def check_policy_selector(mesh: AnalysedMesh, policy: Config[Any], findings: Findings) -> None:
+def check_policy_selector(mesh: AnalysedMesh, policy: Config[Any], diagnostics: Diagnostics) -> None:
     """Find labels of a security policy's selector that no workload has (IST0127).
 
     A proxy needs no document, so unknown labels may be right. But where workloads, Services or endpoints have
@@ -26,7 +26,7 @@ def check_policy_selector(mesh: AnalysedMesh, policy: Config[Any], findings: Fin
     nothing = f"no workload and no Service of {'the mesh' if everywhere else f'namespace {place}'}"
     for name, value, meant in mesh.labels.misspelt(place, selector.match_labels):
         right = f"did you mean {meant}?" if meant else "correct the label, or declare a workload with it"
-        findings.warning(
+        diagnostics.warning(
             "IST0127",
             policy,
             ("spec", "selector", "matchLabels", name),
@@ -34,13 +34,13 @@ def check_policy_selector(mesh: AnalysedMesh, policy: Config[Any], findings: Fin
         )
 
 
-def check_sidecar_selector(mesh: AnalysedMesh, sidecar: SidecarConfig, findings: Findings) -> None:
+def check_sidecar_selector(mesh: AnalysedMesh, sidecar: SidecarConfig, diagnostics: Diagnostics) -> None:
     """Find labels of a Sidecar's selector that no workload has, but that are similar to existing ones
     (IST0101). A workload that only makes calls needs no document, so other unknown labels may be right."""
     selector = selector_of(sidecar) or {}
     for name, value, meant in mesh.labels.misspelt(sidecar.namespace, selector):
         if meant:
-            findings.warning(
+            diagnostics.warning(
                 "IST0101",
                 sidecar,
                 ("spec", "workloadSelector", "labels", name),

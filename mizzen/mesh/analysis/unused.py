@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mizzen.config import kubernetes, models
 from mizzen.config.document import Config
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.scope.egress_imports import best_service
 from mizzen.mesh.scope.sidecars import selector_of
@@ -16,13 +16,15 @@ from mizzen.mesh.services.protocols import kubernetes_protocol
 from mizzen.mesh.services.workloads import Workload
 
 
-def check_delegate(mesh: AnalysedMesh, config: Config[models.VirtualService], findings: Findings) -> None:
+def check_delegate(
+    mesh: AnalysedMesh, config: Config[models.VirtualService], diagnostics: Diagnostics
+) -> None:
     """Find a VirtualService without hosts that no VirtualService delegates to (MZ0215)."""
     if config.spec.hosts:
         return
     users = mesh.delegate_users.under((config.namespace, config.name))
     if not any(mesh.rules.get(user) is not None for user in users):
-        findings.warning(
+        diagnostics.warning(
             "MZ0215",
             config,
             ("spec",),
@@ -31,7 +33,7 @@ def check_delegate(mesh: AnalysedMesh, config: Config[models.VirtualService], fi
         )
 
 
-def check_called_hosts(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
+def check_called_hosts(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: Diagnostics) -> None:
     """Find hosts of a VirtualService that no sidecar can call (MZ0216), or only by TCP (MZ0217)."""
     if rule.gateways != (MESH,):
         return
@@ -42,7 +44,7 @@ def check_called_hosts(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: F
         services = list(_services(mesh, rule, host))
         if not services:
             if "*" not in host and not (rule.http and mesh.registry.has_http_port()):
-                findings.warning(
+                diagnostics.warning(
                     "MZ0216",
                     rule.config,
                     place,
@@ -50,7 +52,7 @@ def check_called_hosts(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: F
                     "a ServiceEntry, or name a Gateway under `gateways`",
                 )
         elif rule.http and not (rule.tcp or rule.tls) and not any(map(_may_be_http, services)):
-            findings.warning(
+            diagnostics.warning(
                 "MZ0217",
                 rule.config,
                 place,
@@ -79,12 +81,12 @@ def _may_be_http(service: Service) -> bool:
     return any(port.protocol.is_http or port.protocol.is_auto for port in service.ports)
 
 
-def check_workload_entry(mesh: AnalysedMesh, workload: Workload, findings: Findings) -> None:
+def check_workload_entry(mesh: AnalysedMesh, workload: Workload, diagnostics: Diagnostics) -> None:
     """Find a WorkloadEntry that nothing selects (MZ0218)."""
     if not workload.is_pod and not _is_selected(mesh, workload):
         config = mesh.config(workload.key)
         assert config is not None
-        findings.warning(
+        diagnostics.warning(
             "MZ0218",
             config,
             ("spec",),
@@ -107,14 +109,16 @@ def _is_selected(mesh: AnalysedMesh, workload: Workload) -> bool:
     return any(selector.items() <= labels for selector in mesh.gateways.selectors())
 
 
-def check_external_name(mesh: AnalysedMesh, config: Config[kubernetes.Service], findings: Findings) -> None:
+def check_external_name(
+    mesh: AnalysedMesh, config: Config[kubernetes.Service], diagnostics: Diagnostics
+) -> None:
     """Find an ExternalName Service for a host that no document declares (MZ0219)."""
     host = config.spec.spec.external_name
     if config.spec.spec.type != "ExternalName" or not host:
         return
     target = mesh.registry.target_of(host)
     if not mesh.registry.hosts.covering(target):
-        findings.warning(
+        diagnostics.warning(
             "MZ0219",
             config,
             ("spec", "externalName"),
@@ -123,12 +127,12 @@ def check_external_name(mesh: AnalysedMesh, config: Config[kubernetes.Service], 
         )
 
 
-def check_port_names(config: Config[kubernetes.Service], findings: Findings) -> None:
+def check_port_names(config: Config[kubernetes.Service], diagnostics: Diagnostics) -> None:
     """Find, for information, ports of a Service whose name gives no protocol (IST0118): proxies detect it."""
     for index, port in enumerate(config.spec.spec.ports):
         transport = str(port.protocol or "TCP")
         if kubernetes_protocol(port.port, port.name, transport, port.app_protocol).is_auto:
-            findings.notice(
+            diagnostics.notice(
                 "IST0118",
                 config,
                 ("spec", "ports", index),

@@ -47,7 +47,7 @@ class Domains:
     derived: frozenset[str] = frozenset()
 
 
-def stranger_domains(host: str, suffix: int) -> Domains:
+def unregistered_host_domains(host: str, suffix: int) -> Domains:
     """Return the domains of an unregistered host: its name, and unless the port `suffix` is 0 also with the
     port."""
     return Domains((bracketed(host), domain_name(host, suffix)) if suffix else (bracketed(host),))

@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mizzen.mesh.hosts import HostIndex, is_wildcard
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
-from mizzen.mesh.scope.domains import Domains, NamesKnownAs, domain_name, service_domains, stranger_domains
+from mizzen.mesh.scope.domains import (
+    Domains,
+    NamesKnownAs,
+    domain_name,
+    service_domains,
+    unregistered_host_domains,
+)
 from mizzen.mesh.service import Service
 from mizzen.persistent import LayeredDict
 
@@ -133,7 +139,7 @@ class VirtualHostsChange:
         self._wanted = before.by_domain.edit()
         self._domains: dict[tuple[Service | str, int], Domains] = {}
         self._owners: dict[str, VirtualHost | None] = {}
-        self._strangers_ports: dict[VirtualServiceRule, tuple[int, ...]] = {}
+        self._unregistered_host_ports: dict[VirtualServiceRule, tuple[int, ...]] = {}
         self._positions: dict[VirtualServiceRule, dict[str, int]] = {}
 
     def made(self, services: Iterable[str], rules: Iterable[VirtualServiceRule]) -> VirtualHosts:
@@ -185,8 +191,8 @@ class VirtualHostsChange:
         VirtualServices come before services without an owner; of several VirtualServices the first wins."""
         service = self._service(host)
         if service is None:
-            strangers = self._strangers(host)
-            return tuple([self._claim(host, at, None, strangers[at]) for at in strangers])
+            unregistered_hosts = self._unregistered(host)
+            return tuple([self._claim(host, at, None, unregistered_hosts[at]) for at in unregistered_hosts])
         rule = self._owning_rule(host)
         if rule is None and service.is_alias:
             return ()
@@ -199,7 +205,7 @@ class VirtualHostsChange:
         name = intern(domain_name(host, port))
         return VirtualHost(name, port, service, rule, self._offered(host, port, service).domains)
 
-    def _strangers(self, host: str) -> Mapping[int, VirtualServiceRule]:
+    def _unregistered(self, host: str) -> Mapping[int, VirtualServiceRule]:
         """Return, by port, the VirtualServices that own an unregistered host. A wildcard that matches a
         service gives no unregistered host."""
         naming = [rule for rule in self._listener.rules_named(host) if self._contributes(rule)]
@@ -215,12 +221,12 @@ class VirtualHostsChange:
         names, and always port 80, as in Istio."""
         if self._port == DEFAULT_HTTP_PORT:
             return (DEFAULT_HTTP_PORT,)
-        found = self._strangers_ports.get(rule)
+        found = self._unregistered_host_ports.get(rule)
         if found is None:
             services = (each for host in rule.hosts for each in self._services_of(rule, host))
             ports = (port for service in services for port in self._http_ports(service))
             found = tuple(dict.fromkeys(ports if self._port == ANY_PORT else islice(ports, 1)))
-            self._strangers_ports[rule] = found
+            self._unregistered_host_ports[rule] = found
         return found
 
     def _services_of(self, rule: VirtualServiceRule, host: str) -> Iterator[Service]:
@@ -339,7 +345,7 @@ class VirtualHostsChange:
         found = self._domains.get(key)
         if found is None:
             found = self._domains[key] = (
-                stranger_domains(host, suffix)
+                unregistered_host_domains(host, suffix)
                 if service is None
                 else service_domains(service, suffix, self._names)
             )

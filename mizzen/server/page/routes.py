@@ -61,8 +61,8 @@ class Shown(Protocol):
         """The mesh in force."""
 
     @property
-    def findings(self) -> Sequence[Diagnostic]:
-        """The findings about the configuration."""
+    def diagnostics(self) -> Sequence[Diagnostic]:
+        """The diagnostics about the configuration."""
 
     @property
     def moment(self) -> object:
@@ -208,12 +208,12 @@ class _Page:
 
     async def _service(self, request: Request) -> Response:
         namespace, hostname = request.path_params["namespace"], request.path_params["hostname"]
-        mesh, findings = self._shown.mesh, self._shown.findings
+        mesh, diagnostics = self._shown.mesh, self._shown.diagnostics
         service = mesh.registry.services.get((namespace, hostname))
         if service is None:
             said = f"No service {hostname} is in the namespace {namespace}."
             return self._answer("missing.html", request, 404, said=said)
-        found = await asyncio.to_thread(describe_service, mesh, service, findings)
+        found = await asyncio.to_thread(describe_service, mesh, service, diagnostics)
         part = _part(request, found.endpoints)
         return self._answer("service.html", request, service=found, part=part)
 

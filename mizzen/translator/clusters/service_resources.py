@@ -22,7 +22,7 @@ from mizzen.xds.resource import Resource
 
 
 class ServiceResources(NamedTuple):
-    """The clusters of a service and their load assignments; `passed` are those that an AUTO_PASSTHROUGH
+    """The clusters of a service and their load assignments; `passthrough` are those that an AUTO_PASSTHROUGH
     gateway has in addition.
 
     The resources that proxies of a kind share hold a reference to it. While one does, the memo finds the same
@@ -31,7 +31,7 @@ class ServiceResources(NamedTuple):
 
     clusters: ServiceClusters
     assignments: ServiceAssignments
-    passed: ServiceResources | None = None
+    passthrough: ServiceResources | None = None
 
     @property
     def service(self) -> Service:
@@ -47,19 +47,19 @@ class ServiceResources(NamedTuple):
     def all_clusters(self) -> tuple[Resource, ...]:
         """All clusters."""
         own = self.clusters.resources
-        return own if self.passed is None else own + self.passed.all_clusters
+        return own if self.passthrough is None else own + self.passthrough.all_clusters
 
     @property
     def all_assignments(self) -> tuple[Resource, ...]:
         """All load assignments."""
         own = self.assignments.resources
-        return own if self.passed is None else own + self.passed.all_assignments
+        return own if self.passthrough is None else own + self.passthrough.all_assignments
 
     @property
     def secrets(self) -> tuple[tuple[str, SecretNames], ...]:
         """The secrets of each cluster that needs any, by the cluster's name."""
         own = self.clusters.secrets
-        return own if self.passed is None else own + self.passed.secrets
+        return own if self.passthrough is None else own + self.passthrough.secrets
 
 
 class ServiceTranslator:

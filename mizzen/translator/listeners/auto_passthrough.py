@@ -35,7 +35,7 @@ from mizzen.xds.type_urls import LISTENER
 _FILTER_CHAINS: Final = int(listener_pb2.Listener.DESCRIPTOR.fields_by_name["filter_chains"].number)
 
 
-class PassedChain:
+class PassthroughChain:
     """The filter chain of one cluster: its SNI, and its bytes as a `filter_chains` field of a Listener."""
 
     __slots__ = ("digest", "field", "server_name")
@@ -47,19 +47,19 @@ class PassedChain:
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class PassedChains:
+class PassthroughChains:
     """The filter chains of a service."""
 
-    each: tuple[PassedChain, ...]
+    each: tuple[PassthroughChain, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class PassedServices:
+class PassthroughServices:
     """The chains of the services that a gateway forwards to, by hostname, sorted. Compared by identity."""
 
-    chains: Mapping[str, PassedChains]
+    chains: Mapping[str, PassthroughChains]
 
-    def updated(self, changes: Mapping[str, PassedChains | None]) -> PassedServices:
+    def updated(self, changes: Mapping[str, PassthroughChains | None]) -> PassthroughServices:
         """Return a copy with new chains for some services; None removes those of a service. Return the same
         object if nothing differs."""
         if all(self.chains.get(host) is chains for host, chains in changes.items()):
@@ -67,13 +67,13 @@ class PassedServices:
         merged = {**self.chains, **changes}
         # Most are in order already, so sorting costs little.
         left = ((host, merged[host]) for host in sorted(merged))
-        return PassedServices({host: chains for host, chains in left if chains is not None})
+        return PassthroughServices({host: chains for host, chains in left if chains is not None})
 
 
-NOTHING_PASSED: Final = PassedServices({})
+NO_PASSTHROUGH: Final = PassthroughServices({})
 
 
-def passed_hosts(servers: Iterable[GatewayServer]) -> tuple[str, ...]:
+def passthrough_hosts(servers: Iterable[GatewayServer]) -> tuple[str, ...]:
     """Return the hosts of those servers that have the TLS mode AUTO_PASSTHROUGH."""
     return tuple(
         host
@@ -83,16 +83,18 @@ def passed_hosts(servers: Iterable[GatewayServer]) -> tuple[str, ...]:
     )
 
 
-def is_passed(service: Service, hosts: Iterable[str]) -> bool:
+def is_passed_through(service: Service, hosts: Iterable[str]) -> bool:
     """Return whether servers with these hosts forward to `service`."""
     return not service.mesh_external and any(is_subset_of(service.hostname, host) for host in hosts)
 
 
-def passed_chains(
+def passthrough_chains(
     of: ServiceDestinations, idle_timeout: timedelta | None, settings: ByIdentity[MeshConfig]
-) -> PassedChains:
+) -> PassthroughChains:
     """Return the chains of a service: one for each of its clusters, whose name is the SNI."""
-    return PassedChains(tuple([_chain(each, of.rule, idle_timeout, settings.value) for each, _ in of.each]))
+    return PassthroughChains(
+        tuple([_chain(each, of.rule, idle_timeout, settings.value) for each, _ in of.each])
+    )
 
 
 def _chain(
@@ -100,13 +102,13 @@ def _chain(
     rule: MergedDestinationRule | None,
     idle_timeout: timedelta | None,
     mesh_config: MeshConfig,
-) -> PassedChain:
+) -> PassthroughChain:
     name, service, number = destination.name, destination.service, destination.port.number
     subset = destination.subset_name
     stat = stat_name(name, mesh_config, service.hostname, service, number, subset)
     target = policy_target(((name, 1),), stat, rule, subset, idle_timeout)
     # Without the rule's tunnel, as in Istio: it is not for connections that the gateway only forwards.
-    return PassedChain(
+    return PassthroughChain(
         name, _message(name, replace(target, tunnel=None), destination.port.protocol, mesh_config)
     )
 
@@ -120,18 +122,18 @@ def _message(name: str, target: TcpTarget, protocol: Protocol, mesh_config: Mesh
 
 
 def untaken_chains(
-    passed: PassedServices, hosts: Sequence[str], taken: Collection[str]
-) -> Iterator[PassedChain]:
+    passthrough: PassthroughServices, hosts: Sequence[str], taken: Collection[str]
+) -> Iterator[PassthroughChain]:
     """Yield the chains of the services that servers with these hosts forward to. Chains whose SNI is in
     `taken` are left out, because the listener already has a chain for it."""
-    for hostname, chains in passed.chains.items():
+    for hostname, chains in passthrough.chains.items():
         if any(is_subset_of(hostname, host) for host in hosts):
             for chain in chains.each:
                 if chain.server_name not in taken:
                     yield chain
 
 
-def listener_resource(message: Any, chains: Sequence[PassedChain], origins: tuple[Any, ...]) -> Resource:
+def listener_resource(message: Any, chains: Sequence[PassthroughChain], origins: tuple[Any, ...]) -> Resource:
     """Return the Listener `message` with `chains` after its own. The version is a hash of the
     message's bytes and the chains' digests."""
     if not chains:

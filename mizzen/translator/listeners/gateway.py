@@ -29,10 +29,10 @@ from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import apply_buffer_limit, connection_settings
 from mizzen.translator.listeners.access_logs import listener_access_logs
 from mizzen.translator.listeners.auto_passthrough import (
-    PassedChain,
-    PassedServices,
+    PassthroughChain,
+    PassthroughServices,
     listener_resource,
-    passed_hosts,
+    passthrough_hosts,
     untaken_chains,
 )
 from mizzen.translator.listeners.filter_chains import ChainMatch
@@ -92,12 +92,12 @@ class _Frame:
     def resource(
         self,
         chains: Sequence[Any],
-        passed: Sequence[PassedChain],
+        passthrough: Sequence[PassthroughChain],
         mesh_config: MeshConfig,
         *,
         reads_sni: bool,
     ) -> Resource:
-        """Return the listener with these chains, followed by the auto-passthrough chains `passed`."""
+        """Return the listener with these chains, followed by the auto-passthrough chains `passthrough`."""
         listener, proxy_config = self.listener, mesh_config.default_config
         message = listener_pb2.Listener(
             name=self.name,
@@ -116,17 +116,19 @@ class _Frame:
         if reads_sni:
             message.listener_filters.append(tls_inspector())
         servers = dict.fromkeys(server.origin for server in listener.servers)
-        return listener_resource(message, passed, (*servers, *self.policies))
+        return listener_resource(message, passthrough, (*servers, *self.policies))
 
 
-def _passing_listener(frame: _Frame, services: PassedServices, settings: ByIdentity[MeshConfig]) -> Resource:
+def _passing_listener(
+    frame: _Frame, services: PassthroughServices, settings: ByIdentity[MeshConfig]
+) -> Resource:
     """Return a listener that has only auto-passthrough chains. Most of its cost is joining bytes."""
-    passed = tuple(untaken_chains(services, passed_hosts(frame.listener.servers), ()))
-    return frame.resource((), passed, settings.value, reads_sni=True)
+    passthrough = tuple(untaken_chains(services, passthrough_hosts(frame.listener.servers), ()))
+    return frame.resource((), passthrough, settings.value, reads_sni=True)
 
 
 class GatewayListenerBuilder:
-    """Builds the listeners of one kind of gateway; `mesh_config` is the mesh's with the gateway's
+    """Builds the listeners of one class of gateway; `mesh_config` is the mesh's with the gateway's
     ProxyConfig."""
 
     def __init__(
@@ -136,11 +138,11 @@ class GatewayListenerBuilder:
         mesh: ProxyQuestions,
         scope: SidecarScope,
         mesh_config: MeshConfig,
-        passed: PassedServices,
+        passthrough: PassthroughServices,
         memo: Memo,
     ) -> None:
         self._merged = merged
-        self._passed = passed
+        self._passed_through = passthrough
         self._memo = memo
         self._mesh = mesh
         self._profile = scope.profile
@@ -171,12 +173,14 @@ class GatewayListenerBuilder:
     def _remembered(self, listener: GatewayListener) -> Resource | None:
         """Return the listener. The memo remembers one that has only auto-passthrough chains until they
         change."""
-        if not self._passed.chains or any(not passed_hosts((server,)) for server in listener.servers):
+        if not self._passed_through.chains or any(
+            not passthrough_hosts((server,)) for server in listener.servers
+        ):
             return self._listener(listener)
-        if next(untaken_chains(self._passed, passed_hosts(listener.servers), ()), None) is None:
+        if next(untaken_chains(self._passed_through, passthrough_hosts(listener.servers), ()), None) is None:
             return None
         frame = self._frame(listener)
-        return self._memo(_passing_listener, frame, self._passed, ByIdentity(self._mesh_config))
+        return self._memo(_passing_listener, frame, self._passed_through, ByIdentity(self._mesh_config))
 
     def _frame(self, listener: GatewayListener) -> _Frame:
         bind, origins = listener.bind or wildcard_address(self._profile), self._policies.filter_origins
@@ -190,12 +194,12 @@ class GatewayListenerBuilder:
         chains = [chain for chain, _ in made]
         if made:
             self._result.chain_origins[name] = tuple([origins for _, origins in made])
-        passed = tuple(untaken_chains(self._passed, passed_hosts(listener.servers), taken))
-        if not chains and not passed:
+        passthrough = tuple(untaken_chains(self._passed_through, passthrough_hosts(listener.servers), taken))
+        if not chains and not passthrough:
             return None
         # Even with `taken` names alone: access logs show the SNI (REQUESTED_SERVER_NAME).
-        reads_sni = bool(passed or taken) or any(chain.HasField("transport_socket") for chain in chains)
-        return frame.resource(chains, passed, self._mesh_config, reads_sni=reads_sni)
+        reads_sni = bool(passthrough or taken) or any(chain.HasField("transport_socket") for chain in chains)
+        return frame.resource(chains, passthrough, self._mesh_config, reads_sni=reads_sni)
 
     def _privileged(self, listener: GatewayListener) -> None:
         server = listener.servers[0]
@@ -219,7 +223,7 @@ class GatewayListenerBuilder:
             if server.protocol.is_http:
                 continue
             if server.is_passthrough:
-                if not passed_hosts((server,)):
+                if not passthrough_hosts((server,)):
                     yield from self._l4_chains(self._passthrough(server, taken))
                 continue
             names = self._untaken(server.sni_hosts, taken, server.origin, server)

@@ -93,7 +93,7 @@ class _Planned:
     require_tls: bool
 
 
-class CarriedGatewayRoutes:
+class CachedGatewayRoutes:
     """The parts of a route configuration of one profile that the next snapshot reuses."""
 
     __slots__ = ("bound", "encoded", "lists", "planned", "resource", "shape", "version")
@@ -129,29 +129,29 @@ def gateway_route_configuration(
     scope: SidecarScope,
     mesh_config: MeshConfig,
     memo: Memo,
-    known: dict[str, CarriedGatewayRoutes],
+    known: dict[str, CachedGatewayRoutes],
 ) -> Resource:
     """Return the route configuration `name` of a gateway, for the servers that use it, oldest first.
 
     Each host that a server has in common with a VirtualService bound to its Gateway gets a virtual host. It
     has the routes of all such VirtualServices, one after the other. Without servers, the configuration is
-    empty. `known` has the previous configurations of this kind of gateways, and is updated.
+    empty. `known` has the previous configurations of this class of gateways, and is updated.
     """
     if not servers:
         return memo(empty_route_configuration, name)
     settings = RouteSettings.of(mesh_config)
-    carried = known.setdefault(name, CarriedGatewayRoutes())
-    bound = _bound(servers, mesh, scope, settings, carried, memo)
+    cached = known.setdefault(name, CachedGatewayRoutes())
+    bound = _bound(servers, mesh, scope, settings, cached, memo)
     shape, lists = _shape(bound)
     # Route lists are compared by identity, so this is cheap.
-    if carried.resource is not None and carried.shape == shape and carried.lists == lists:
-        return carried.resource
-    _encode(carried, shape, lists, settings, memo)
+    if cached.resource is not None and cached.shape == shape and cached.lists == lists:
+        return cached.resource
+    _encode(cached, shape, lists, settings, memo)
     places = chain.from_iterable(routes.places for routes in lists)
-    carried.resource = route_configuration_resource(
-        route_configuration_head(name), carried.encoded, tuple(places)
+    cached.resource = route_configuration_resource(
+        route_configuration_head(name), cached.encoded, tuple(places)
     )
-    return carried.resource
+    return cached.resource
 
 
 def gateway_route_origins(
@@ -166,7 +166,7 @@ def gateway_route_origins(
 
     Hosts that share a virtual host have an entry each.
     """
-    bound = _bound(servers, mesh, scope, RouteSettings.of(mesh_config), CarriedGatewayRoutes(), memo)
+    bound = _bound(servers, mesh, scope, RouteSettings.of(mesh_config), CachedGatewayRoutes(), memo)
     shape, lists = _shape(bound)
     return {
         host.name: tuple(
@@ -201,22 +201,22 @@ def _shape(
 
 
 def _encode(
-    carried: CarriedGatewayRoutes, shape: _Shape, lists: list[RouteList], settings: RouteSettings, memo: Memo
+    cached: CachedGatewayRoutes, shape: _Shape, lists: list[RouteList], settings: RouteSettings, memo: Memo
 ) -> None:
-    """Update `carried`; encode only the virtual hosts that changed."""
-    if carried.shape == shape:
-        pairs = enumerate(zip(lists, carried.lists, strict=True))
+    """Update `cached`; encode only the virtual hosts that changed."""
+    if cached.shape == shape:
+        pairs = enumerate(zip(lists, cached.lists, strict=True))
         changed = {number for number, (new, old) in pairs if new is not old}
-        carried.encoded = [
+        cached.encoded = [
             host if changed.isdisjoint(planned.lists) else _encoded(_key(planned, lists), settings, memo)
-            for planned, host in zip(carried.planned, carried.encoded, strict=True)
+            for planned, host in zip(cached.planned, cached.encoded, strict=True)
         ]
     else:
-        known = carried.known()
-        carried.planned = list(_virtual_hosts(_hosts(shape), shape[0][0].port))
-        keys = [_key(planned, lists) for planned in carried.planned]
-        carried.encoded = [known.get(key) or _encoded(key, settings, memo) for key in keys]
-    carried.shape, carried.lists = shape, lists
+        known = cached.known()
+        cached.planned = list(_virtual_hosts(_hosts(shape), shape[0][0].port))
+        keys = [_key(planned, lists) for planned in cached.planned]
+        cached.encoded = [known.get(key) or _encoded(key, settings, memo) for key in keys]
+    cached.shape, cached.lists = shape, lists
 
 
 def _bound(
@@ -224,15 +224,15 @@ def _bound(
     mesh: ProxyQuestions,
     scope: SidecarScope,
     settings: RouteSettings,
-    carried: CarriedGatewayRoutes,
+    cached: CachedGatewayRoutes,
     memo: Memo,
 ) -> list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]]:
     """Return, for each server, the VirtualServices that have a host and a route in common with it."""
     result: list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]] = []
-    changed = scope.hosts_since(carried.version) if carried.version is not None else None
+    changed = scope.hosts_since(cached.version) if cached.version is not None else None
     for server in servers:
         key = _ServerKey.of(server)
-        before = carried.bound.get(key, {})
+        before = cached.bound.get(key, {})
         place = Place(key.port, key.gateway_name, key.tls, scope.destination_service)
         found: dict[VirtualServiceRule, _Bound] = {}
         for rule in mesh.virtual_services_for_gateway(key.gateway_name, scope.profile.namespace):
@@ -247,7 +247,7 @@ def _bound(
                 held = held if routes is held.routes else _Bound(held.hosts, routes)
             found[rule] = held
         result.append((key, found))
-    carried.bound, carried.version = dict(result), scope.version
+    cached.bound, cached.version = dict(result), scope.version
     return result
 
 

@@ -92,7 +92,7 @@ def _silent(
     )
 
 
-class CarriedRoutes:
+class CachedRoutes:
     """The parts of one profile's route configurations that the next snapshot reuses.
 
     These are the routes of each port that was asked for, and the last configuration of each name. Outdated
@@ -105,10 +105,10 @@ class CarriedRoutes:
 
     def following(
         self, difference: ScopeDifference, routing: Routing, only: Container[Routed] | None = None
-    ) -> CarriedRoutes:
+    ) -> CachedRoutes:
         """Return the parts for `routing`, whose scope differs by `difference`. Ports without changes keep
         their routes. With `only`, the result is valid only for these ports, so do not ask for any other."""
-        made = CarriedRoutes()
+        made = CachedRoutes()
         if not difference.everything:
             ports = self._ports.edit()
             for fact in difference.routed:
@@ -126,13 +126,13 @@ class CarriedRoutes:
             self._ports = self._ports.updated({fact: found})
         return found
 
-    def with_ports(self, facts: AbstractSet[Routed], others: Callable[[], CarriedRoutes]) -> CarriedRoutes:
+    def with_ports(self, facts: AbstractSet[Routed], others: Callable[[], CachedRoutes]) -> CachedRoutes:
         """Return a copy that has the routes of these ports. Missing ones are taken from `others()`."""
         missing = [fact for fact in facts if fact not in self._ports]
         if not missing:
             return self
         found = others()._ports
-        made = CarriedRoutes()
+        made = CachedRoutes()
         made._made = self._made
         made._ports = self._ports.updated({fact: found[fact] for fact in missing if fact in found})
         return made
@@ -148,9 +148,9 @@ class CarriedRoutes:
             self._made = self._made.updated({name: found})
         return found[2]
 
-    def without(self, names: Iterable[str], ports: Iterable[Routed]) -> CarriedRoutes:
+    def without(self, names: Iterable[str], ports: Iterable[Routed]) -> CachedRoutes:
         """Return a copy without these configurations and ports, which are no longer used."""
-        made = CarriedRoutes()
+        made = CachedRoutes()
         made._ports, made._made = self._ports.updated({}, ports), self._made.updated({}, names)
         return made
 

@@ -25,7 +25,7 @@ from mizzen.translator.routes.encoding import (
     route_configuration_head,
     route_configuration_resource,
 )
-from mizzen.translator.routes.port_routes import CarriedRoutes, PortRoutes, Routing, virtual_host_head
+from mizzen.translator.routes.port_routes import CachedRoutes, PortRoutes, Routing, virtual_host_head
 from mizzen.translator.routes.virtual_service import RouteOrigin
 
 if TYPE_CHECKING:
@@ -45,21 +45,21 @@ def sidecar_route_configuration(
     scope: SidecarScope,
     mesh_config: MeshConfig,
     memo: Memo,
-    carried: CarriedRoutes,
+    cached: CachedRoutes,
 ) -> Resource:
     """Return the route configuration `name` of the sidecars that share `scope`.
 
     `name` is a port (`80`), the `host:port` of a service whose protocol is detected, `http_proxy`, or the
     `unix://` path of an egress listener. `listener` is the egress listener that serves it. An unknown name
     gets an empty configuration. The Resource's origins are the VirtualServices' rules that it was made from.
-    `carried` has the profile's previous configurations.
+    `cached` has the profile's previous configurations.
     """
     routing = Routing(scope, RouteSettings.of(mesh_config), memo)
     parsed = _parse_name(name, listener)
     if parsed is None or listener is None:
         return memo(empty_route_configuration, name)
     hostname, _ = parsed
-    held = carried.port(routed(name, listener, scope), routing)
+    held = cached.port(routed(name, listener, scope), routing)
     if hostname:
         return _sniffed_route_configuration(name, hostname, held, routing)
     catch_all = _catch_all(scope, routing.settings, memo)
@@ -72,7 +72,7 @@ def sidecar_route_configuration(
         head = route_configuration_head(name, ports_matter=parsed[1] == ANY_PORT)
         return port_configuration_resource(head, held.encoded, *rest)
 
-    return carried.configuration(name, held.encoded, catch_all, build)
+    return cached.configuration(name, held.encoded, catch_all, build)
 
 
 def sidecar_route_origins(
@@ -81,7 +81,7 @@ def sidecar_route_origins(
     scope: SidecarScope,
     mesh_config: MeshConfig,
     memo: Memo,
-    carried: CarriedRoutes,
+    cached: CachedRoutes,
 ) -> Mapping[str, tuple[RouteOrigin, ...]]:
     """Return, for each virtual host of the route configuration `name`, the names and origins of its routes.
 
@@ -93,7 +93,7 @@ def sidecar_route_origins(
         return {}
     hostname, _ = parsed
     routing = Routing(scope, RouteSettings.of(mesh_config), memo)
-    held = carried.port(routed(name, listener, scope), routing)
+    held = cached.port(routed(name, listener, scope), routing)
     if hostname:
         owner = held.hosts.owner(hostname)
         return {} if owner is None else {owner.name: held.origins(owner)}

@@ -32,10 +32,10 @@ from mizzen.xds.resource import Resource
 SYSTEM_ROOTS_FILE = "/etc/ssl/certs/ca-certificates.crt"
 """The file of the roots that the system trusts, on Debian, Ubuntu and in Envoy's own images."""
 
-UNUSABLE_SECRET = "MZ0300"  # noqa: S105 - the code of a finding
+UNUSABLE_SECRET = "MZ0300"  # noqa: S105 - the code of a diagnostic
 """A Secret that a proxy asks for, but that no proxy could use."""
 
-WITHHELD_SECRET = "MZ0301"  # noqa: S105 - the code of a finding
+WITHHELD_SECRET = "MZ0301"  # noqa: S105 - the code of a diagnostic
 """A Secret that a proxy asks for without proving its identity."""
 
 MANY_FILES = "MZ0302"

@@ -80,8 +80,8 @@ async def break_files(field: Field) -> None:
         field.record.did(damage.__name__.replace("_", " "))
         await field.change()
         await asyncio.sleep(3 * _LOSS_IS_BELIEVED)
-        findings = (await field.status())["configuration"]["findings"]
-        if not any(each["file"] == str(file) and each["severity"] == "error" for each in findings):
+        diagnostics = (await field.status())["configuration"]["diagnostics"]
+        if not any(each["file"] == str(file) and each["severity"] == "error" for each in diagnostics):
             field.record.fault(f"{file.name} is broken ({damage.__doc__}), and the status does not say so")
         field.write(file.name, before)
         await field.change()
@@ -181,8 +181,8 @@ async def _take_away(
 
 
 async def _says_error(field: Field) -> bool:
-    findings = (await field.status())["configuration"]["findings"]
-    return any(each["severity"] == "error" for each in findings)
+    diagnostics = (await field.status())["configuration"]["diagnostics"]
+    return any(each["severity"] == "error" for each in diagnostics)
 
 
 async def _says_none(field: Field) -> bool:

@@ -1,4 +1,5 @@
-"""A file of which an earlier version is known reads as it does from nothing: documents, lines, findings."""
+"""A file of which an earlier version is known reads as it does from nothing: documents, lines,
+diagnostics."""
 
 from __future__ import annotations
 

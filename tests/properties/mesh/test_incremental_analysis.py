@@ -91,7 +91,7 @@ def _key(document: dict[str, Any]) -> tuple[Any, ...]:
 
 @given(documents_in_two_orders())
 @settings(max_examples=25)
-def test_findings_do_not_depend_on_the_order_in_which_documents_came(
+def test_diagnostics_do_not_depend_on_the_order_in_which_documents_came(
     orders: tuple[list[dict[str, Any]], list[dict[str, Any]]],
 ) -> None:
     found = []

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from mizzen.mesh.hosts import is_subset_of, is_wildcard, specificity
-from mizzen.mesh.scope.domains import NamesKnownAs, domain_name, service_domains, stranger_domains
+from mizzen.mesh.scope.domains import NamesKnownAs, domain_name, service_domains, unregistered_host_domains
 from mizzen.mesh.scope.virtual_hosts import ANY_PORT, DEFAULT_HTTP_PORT
 from mizzen.mesh.service import Service
 
@@ -44,7 +44,7 @@ def virtual_hosts_from_nothing(
         names_taken.add(name)
         suffix = claim.port if port == ANY_PORT else 0
         offered = (
-            stranger_domains(claim.host, suffix)
+            unregistered_host_domains(claim.host, suffix)
             if claim.service is None
             else service_domains(claim.service, suffix, names)
         )
@@ -94,7 +94,7 @@ def _rule_claims(
     if port == DEFAULT_HTTP_PORT:
         # Istio: hosts outside of the registry exist on port 80, and nowhere else.
         ports.setdefault(DEFAULT_HTTP_PORT, [])
-    strangers = [
+    unregistered_hosts = [
         host
         for host in rule.hosts
         if not (
@@ -105,7 +105,7 @@ def _rule_claims(
     ]
     claims: list[_Claim] = []
     for number, found in sorted(ports.items()):
-        claims += [_Claim(host, number, None, rule) for host in strangers]
+        claims += [_Claim(host, number, None, rule) for host in unregistered_hosts]
         claims += [_Claim(service.hostname, number, service, rule) for service in found]
     return claims
 

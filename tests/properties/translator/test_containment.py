@@ -15,7 +15,7 @@ import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import outbound_builder, own_resources
+from mizzen.translator import outbound_builder, workload_resources
 from mizzen.translator.clusters import service_resources
 from mizzen.translator.contained import ContainedTranslation
 from mizzen.translator.listeners import gateway as listeners_gateway
@@ -86,7 +86,7 @@ CASES: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "route": (port_routes, "rule_routes", lambda rule, *_, **__: "broken" in rule.config.origin.file),
     "listener": (outbound_builder, "outbound_listener", lambda spec, *_, **__: _origin_marked(spec.origins)),
     "inbound": (
-        own_resources,
+        workload_resources,
         "inbound_ports",
         lambda proxy, instances, sidecar, _: (
             any(_origin_marked(one.service.origins) for one in instances)

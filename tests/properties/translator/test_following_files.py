@@ -108,7 +108,7 @@ class Follower:
             before = analyze(self.mesh)
             self.comments += lines
             assert self.change(self.files).is_empty
-            known = sorted(str(finding.current(self.mesh.current_origin)) for finding in before)
+            known = sorted(str(diagnostic.current(self.mesh.current_origin)) for diagnostic in before)
             assert known == sorted(map(str, analyze(self.mesh)))
 
 
@@ -127,7 +127,7 @@ def sent(of: Translation, proxy: mizzen.Proxy) -> Any:
         for kind, held in resources.items()
     }
     lines = of.mesh.current_origin
-    return versions, [finding.current(lines) for finding in resources.diagnostics]
+    return versions, [diagnostic.current(lines) for diagnostic in resources.diagnostics]
 
 
 def places(mesh: Mesh, resource: Resource) -> list[str]:
@@ -194,6 +194,6 @@ def follow(batches: list[Batch], proxies: list[mizzen.Proxy]) -> None:
             if place not in batch.silent or number == len(batches) - 1:
                 (given, found), (expected, wanted) = pushed.to(proxy), given_by(anew, proxy)
                 assert given == expected
-                current = [finding.current(follower.mesh.current_origin) for finding in found]
+                current = [diagnostic.current(follower.mesh.current_origin) for diagnostic in found]
                 assert current == list(wanted)
                 assert sent(follower.translation, proxy) == sent(anew, proxy)

@@ -13,7 +13,7 @@ from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig, parse_doc
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.routes.gateway import CarriedGatewayRoutes, gateway_route_configuration
+from mizzen.translator.routes.gateway import CachedGatewayRoutes, gateway_route_configuration
 from mizzen.translator.routes.sidecar import sidecar_route_configuration
 from mizzen.xds.resource import Resource
 from tests.unit.translator.routes.followed import Followed
@@ -157,11 +157,11 @@ def resources(
     mesh_config: MeshConfig,
     memo: Memo,
     followed: Followed,
-    gateways: dict[str, CarriedGatewayRoutes],
+    gateways: dict[str, CachedGatewayRoutes],
 ) -> dict[tuple[int, str], Resource]:
     found: dict[tuple[int, str], Resource] = {}
     for at, proxy in enumerate(PROXIES):
-        scope, carried = followed.carried(mesh, mesh.outbound_profile(proxy), memo)
+        scope, cached = followed.cached(mesh, mesh.outbound_profile(proxy), memo)
         if proxy.type == "router":
             servers = tuple(one for one in mesh.gateways_for(proxy).servers if one.route_name == "http.80")
             found[at, "http.80"] = gateway_route_configuration(
@@ -171,7 +171,7 @@ def resources(
         for name in ROUTE_NAMES:
             number = name.rpartition(":")[2]
             listener = scope.egress_listener_for(int(number) if number.isdecimal() else 0)
-            found[at, name] = sidecar_route_configuration(name, listener, scope, mesh_config, memo, carried)
+            found[at, name] = sidecar_route_configuration(name, listener, scope, mesh_config, memo, cached)
     return found
 
 
@@ -188,7 +188,7 @@ def assert_envoy_would_take(resource: Resource) -> None:
 @given(st.lists(documents, max_size=8), changes)
 def test_remembered_is_what_would_be_built_anew(first: list[dict[str, Any]], later: list[Any]) -> None:
     mesh_config = MeshConfig()
-    followed = (Memo(), Followed(), dict[str, CarriedGatewayRoutes]())
+    followed = (Memo(), Followed(), dict[str, CachedGatewayRoutes]())
     held = typed([EDGE, *first])
     mesh = Mesh.build(held.values(), mesh_config)
     for updates, removals in [([], set()), *later]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mizzen.cli.finding_lines import print_findings
+from mizzen.cli.diagnostic_lines import print_diagnostics
 from mizzen.cli.loading import load
 from tests.self_signed import certificate_and_key, with_negative_serial
 from tests.unit.cli.conftest import Command
@@ -57,11 +57,11 @@ def test_what_is_right_is_silent(mizzen: Command, tmp_path: Path) -> None:
     assert ended.err == "3 documents checked: 0 errors, 0 warnings\n"
 
 
-def test_findings_as_json(mizzen: Command, tmp_path: Path) -> None:
+def test_diagnostics_as_json(mizzen: Command, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(VIRTUAL_SERVICE)
-    findings = json.loads(mizzen("analyze", file, "-o", "json").out)
-    [error] = [finding for finding in findings if finding["severity"] == "error"]
+    diagnostics = json.loads(mizzen("analyze", file, "-o", "json").out)
+    [error] = [diagnostic for diagnostic in diagnostics if diagnostic["severity"] == "error"]
     assert error["file"] == str(file)
     assert error["line"] == 11
     assert error["code"] == "IST0106"
@@ -82,7 +82,7 @@ def test_a_rule_for_a_host_that_nobody_knows_is_found(mizzen: Command, tmp_path:
     assert "IST0101" in ended.out
 
 
-def test_findings_are_in_the_order_of_the_files_and_counted(mizzen: Command, tmp_path: Path) -> None:
+def test_diagnostics_are_in_the_order_of_the_files_and_counted(mizzen: Command, tmp_path: Path) -> None:
     for name in "cab":
         (tmp_path / f"{name}.yaml").write_text(
             f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nSpec: {{}}\nStatus: {{}}\n"
@@ -106,8 +106,8 @@ def test_one_is_one_and_two_are_several(mizzen: Command, tmp_path: Path) -> None
 def test_what_is_said_of_a_file_of_another_alphabet_can_be_read(mizzen: Command, tmp_path: Path) -> None:
     file = tmp_path / "größe.yaml"
     file.write_text("kind: x\n")
-    [finding] = json.loads(mizzen("analyze", file, "-o", "json").out)
-    assert finding["file"] == str(file)
+    [diagnostic] = json.loads(mizzen("analyze", file, "-o", "json").out)
+    assert diagnostic["file"] == str(file)
     assert "größe" in mizzen("analyze", file, "-o", "json").out
 
 
@@ -120,9 +120,9 @@ def test_a_hyphen_is_standard_input(mizzen: Command, monkeypatch: pytest.MonkeyP
 
 
 def at_a_terminal(file: Path) -> str:
-    """Return what a person would see of the findings about a file, without colours."""
+    """Return what a person would see of the diagnostics about a file, without colours."""
     written = io.StringIO()
-    print_findings(load([file], None).diagnostics, {}, Console(file=written, width=80))
+    print_diagnostics(load([file], None).diagnostics, {}, Console(file=written, width=80))
     return written.getvalue()
 
 

@@ -25,7 +25,7 @@ def type_status(state: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-FINDING = {
+DIAGNOSTIC = {
     "severity": "error",
     "code": "IST0106",
     "file": "rules.yaml",
@@ -38,9 +38,16 @@ STATE: dict[str, Any] = {
     "configuration": {
         "documents": {"Service": 2, "Gateway": 1},
         "refused": [
-            {"document": "VirtualService/default/reviews", "in_force": "rules.yaml:4", "findings": [FINDING]}
+            {
+                "document": "VirtualService/default/reviews",
+                "in_force": "rules.yaml:4",
+                "diagnostics": [DIAGNOSTIC],
+            }
         ],
-        "findings": [FINDING, {**FINDING, "severity": "warning", "file": "other.yaml", "message": "is odd"}],
+        "diagnostics": [
+            DIAGNOSTIC,
+            {**DIAGNOSTIC, "severity": "warning", "file": "other.yaml", "message": "is odd"},
+        ],
     },
     "proxies": [
         {
@@ -104,7 +111,7 @@ def test_the_table_and_what_is_wrong_with_it() -> None:
         "  VirtualService/default/reviews   the version read from rules.yaml:4 stays in force",
         "      rules.yaml:11: error IST0106 spec.http[0]: is wrong",
         "",
-        "FINDINGS",
+        "DIAGNOSTICS",
         "  other.yaml:11: warning IST0106 spec.http[0]: is odd",
     ]
 
@@ -136,19 +143,28 @@ def test_a_narrow_terminal_loses_columns_and_not_states() -> None:
 
 
 def test_when_all_is_well_there_is_nothing_but_the_table() -> None:
-    configuration = {**STATE["configuration"], "refused": [], "findings": []}
+    configuration = {**STATE["configuration"], "refused": [], "diagnostics": []}
     nothing: dict[str, Any] = {"proxies": [], "rejections": [], "refused_proxies": []}
     lines = shown({**STATE, "configuration": configuration, **nothing})
     assert lines == ["mizzen 1.2.3   up 1h01m   3 documents in force   0 proxies", "no proxy is connected"]
 
 
 def test_what_is_wrong_with_a_file_is_told_once_for_all_its_documents() -> None:
-    def refused(name: str, *findings: dict[str, Any]) -> dict[str, Any]:
-        return {"document": f"Service/default/{name}", "in_force": f"{name}.yaml:1", "findings": [*findings]}
+    def refused(name: str, *diagnostics: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "document": f"Service/default/{name}",
+            "in_force": f"{name}.yaml:1",
+            "diagnostics": [*diagnostics],
+        }
 
-    other = {**FINDING, "line": 8}
-    held = [refused("a", FINDING), refused("b", other), refused("c", FINDING), refused("d", other, FINDING)]
-    lines = shown({**STATE, "configuration": {**STATE["configuration"], "refused": held, "findings": []}})
+    other = {**DIAGNOSTIC, "line": 8}
+    held = [
+        refused("a", DIAGNOSTIC),
+        refused("b", other),
+        refused("c", DIAGNOSTIC),
+        refused("d", other, DIAGNOSTIC),
+    ]
+    lines = shown({**STATE, "configuration": {**STATE["configuration"], "refused": held, "diagnostics": []}})
     assert lines[lines.index("REFUSED DOCUMENTS") + 1 :] == [
         "  Service/default/a   the version read from a.yaml:1 stays in force",
         "  Service/default/c   the version read from c.yaml:1 stays in force",

@@ -212,7 +212,7 @@ def test_a_document_that_only_moved_has_new_lines_and_its_old_spec() -> None:
     assert (str(before.origin), before.origin_of("spec", "egress").line) == ("a:6", 9)
 
 
-def test_findings_move_with_their_document() -> None:
+def test_diagnostics_move_with_their_document() -> None:
     files = Files()
     text = (
         "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n"

@@ -10,9 +10,13 @@ from mizzen.config import Severity, parse_documents, to_config
 def test_a_list_must_have_a_list_of_items() -> None:
     parsed = parse_documents(b"apiVersion: v1\nkind: List\nitems: 5\n", "list.yaml")
 
-    [finding] = parsed.diagnostics
-    assert (finding.severity, str(finding.origin), finding.path) == (Severity.ERROR, "list.yaml:3", "items")
-    assert "must be a list of documents; not " in finding.message
+    [diagnostic] = parsed.diagnostics
+    assert (diagnostic.severity, str(diagnostic.origin), diagnostic.path) == (
+        Severity.ERROR,
+        "list.yaml:3",
+        "items",
+    )
+    assert "must be a list of documents; not " in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -29,26 +33,26 @@ def test_a_list_must_have_a_list_of_items() -> None:
 def test_capitals_matter_in_kubernetes_objects(text: str, path: str, right: str) -> None:
     parsed = parse_documents(b"apiVersion: v1\n" + text.encode(), "a.yaml")
 
-    config, findings = to_config(parsed.documents[0])
+    config, diagnostics = to_config(parsed.documents[0])
 
     assert config is not None
-    [finding] = findings
-    assert (finding.severity, finding.path) == (Severity.WARNING, path)
-    assert right in finding.message
+    [diagnostic] = diagnostics
+    assert (diagnostic.severity, diagnostic.path) == (Severity.WARNING, path)
+    assert right in diagnostic.message
 
 
 def test_other_fields_of_kubernetes_are_silent() -> None:
     text = b"apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
     text += b"spec: {sessionAffinity: None, ports: [{port: 80}]}\n"
 
-    config, findings = to_config(parse_documents(text, "a.yaml").documents[0])
+    config, diagnostics = to_config(parse_documents(text, "a.yaml").documents[0])
 
     assert config is not None
-    assert findings == ()
+    assert diagnostics == ()
 
 
 def test_what_an_unserved_kind_does_not_do_is_said() -> None:
     text = b"apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: a}\nspec: {}\n"
-    [finding] = parse_documents(text, "a.yaml").diagnostics
-    assert (finding.severity, str(finding.origin)) == (Severity.WARNING, "a.yaml:2")
-    assert "Envoy's configuration is not patched" in finding.message
+    [diagnostic] = parse_documents(text, "a.yaml").diagnostics
+    assert (diagnostic.severity, str(diagnostic.origin)) == (Severity.WARNING, "a.yaml:2")
+    assert "Envoy's configuration is not patched" in diagnostic.message

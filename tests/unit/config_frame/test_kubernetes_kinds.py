@@ -244,11 +244,11 @@ def test_mistakes_in_secrets_show_no_value(content: str, path: str) -> None:
 def test_a_secret_that_is_no_yaml_shows_no_value_either(content: str) -> None:
     text = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n{content}\n"
     parsed = parse_documents(text.encode(), "k.yaml")
-    findings = [str(finding) for each in parsed.refused for finding in each.diagnostics]
-    findings += [str(finding) for finding in parsed.diagnostics]
-    assert findings
-    assert findings[0].startswith("k.yaml:")
-    assert "swordfish" not in f"{findings} {parsed!r}"
+    diagnostics = [str(diagnostic) for each in parsed.refused for diagnostic in each.diagnostics]
+    diagnostics += [str(diagnostic) for diagnostic in parsed.diagnostics]
+    assert diagnostics
+    assert diagnostics[0].startswith("k.yaml:")
+    assert "swordfish" not in f"{diagnostics} {parsed!r}"
 
 
 def test_the_raw_document_of_a_secret_is_in_no_repr() -> None:
@@ -260,8 +260,8 @@ def test_the_raw_document_of_a_secret_is_in_no_repr() -> None:
 
 @pytest.mark.parametrize("text", ["swordfish", "-----BEGIN PRIVATE KEY-----\nswordfish\n-----END-----\n"])
 def test_a_file_that_is_a_key_or_a_password_is_not_quoted(text: str) -> None:
-    [finding] = parse_documents(text.encode(), "k.yaml").diagnostics
-    assert str(finding) == (
+    [diagnostic] = parse_documents(text.encode(), "k.yaml").diagnostics
+    assert str(diagnostic) == (
         "k.yaml:1: a document must be a mapping with apiVersion, kind and metadata; not a text"
     )
 

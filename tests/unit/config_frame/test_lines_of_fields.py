@@ -1,4 +1,5 @@
-"""The line of any field, in small documents and big ones, and what a finding says when there are too many."""
+"""The line of any field, in small documents and big ones, and what a diagnostic says when there are too
+many."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import pytest
 
 from mizzen.config import ConfigStore, Diagnostic, Origin, Severity, parse_documents
 from mizzen.config.composed_yaml import trees
-from mizzen.config.diagnostics import MAX_FINDINGS, bounded, in_reading_order
+from mizzen.config.diagnostics import MAX_DIAGNOSTICS, bounded, in_reading_order
 from mizzen.config.group_kinds import WORKLOAD_ENTRY
 from mizzen.config.lines import DocumentLines
 
@@ -70,7 +71,7 @@ def test_a_document_whose_fields_moved_has_its_new_lines_and_the_same_spec() -> 
     assert after.spec is before.spec
 
 
-def test_findings_at_one_line_of_two_documents_have_one_order() -> None:
+def test_diagnostics_at_one_line_of_two_documents_have_one_order() -> None:
     # One of the two is in force as it was, at a line that holds the other by now.
     def at(name: str | None) -> Diagnostic:
         document = WORKLOAD_ENTRY.key("default", name) if name else None
@@ -82,21 +83,21 @@ def test_findings_at_one_line_of_two_documents_have_one_order() -> None:
         assert in_reading_order(mixed) == found
 
 
-def finding(number: int, severity: Severity) -> Diagnostic:
+def diagnostic(number: int, severity: Severity) -> Diagnostic:
     return Diagnostic(severity, f"MZ{number:04}", f"number {number}", Origin("a.yaml", number))
 
 
-def test_an_error_among_too_many_findings_stays_an_error() -> None:
-    warnings = [finding(number, Severity.WARNING) for number in range(MAX_FINDINGS + 5)]
-    assert bounded(warnings[:MAX_FINDINGS]) == tuple(warnings[:MAX_FINDINGS])
+def test_an_error_among_too_many_diagnostics_stays_an_error() -> None:
+    warnings = [diagnostic(number, Severity.WARNING) for number in range(MAX_DIAGNOSTICS + 5)]
+    assert bounded(warnings[:MAX_DIAGNOSTICS]) == tuple(warnings[:MAX_DIAGNOSTICS])
     *shown, rest = bounded(warnings)
-    assert shown == warnings[:MAX_FINDINGS]
-    assert (rest.severity, rest.origin.line) == (Severity.WARNING, MAX_FINDINGS)
-    assert rest.message == "5 more findings like this are not shown; correct those before it first"
-    warnings[-2] = finding(MAX_FINDINGS + 3, Severity.ERROR)
+    assert shown == warnings[:MAX_DIAGNOSTICS]
+    assert (rest.severity, rest.origin.line) == (Severity.WARNING, MAX_DIAGNOSTICS)
+    assert rest.message == "5 more diagnostics like this are not shown; correct those before it first"
+    warnings[-2] = diagnostic(MAX_DIAGNOSTICS + 3, Severity.ERROR)
     rest = bounded(warnings)[-1]
     assert (rest.severity, rest.code, rest.origin.line) == (
         Severity.ERROR,
         warnings[-2].code,
-        MAX_FINDINGS + 3,
+        MAX_DIAGNOSTICS + 3,
     )

@@ -272,7 +272,7 @@ def test_a_number_that_json_lacks_is_named(tag: str) -> None:
     assert problem.message == ".nan is not a number that JSON has; give a finite number"
 
 
-def test_findings_inside_of_merged_and_nested_values_have_their_path() -> None:
+def test_diagnostics_inside_of_merged_and_nested_values_have_their_path() -> None:
     [tree] = trees("a: &x {b: [{c: 1, c: 2}]}\nd:\n  <<: {e: .inf}\n  <<: *x\n")
     assert tree.value["d"] == {"e": math.inf, "b": [{"c": 2}]}
     assert [(problem.path, problem.line) for problem in tree.problems] == [

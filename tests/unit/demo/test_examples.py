@@ -1,4 +1,4 @@
-"""The examples are in order: no finding in any file, wherever the shop runs."""
+"""The examples are in order: no diagnostic in any file, wherever the shop runs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def demo_mesh(tmp_path: Path) -> mizzen.Mesh:
     return mizzen.load(EXAMPLES / "bookinfo", tmp_path)
 
 
-def test_the_demonstration_has_no_findings(demo_mesh: mizzen.Mesh) -> None:
-    assert [str(finding) for finding in demo_mesh.diagnostics] == []
+def test_the_demonstration_has_no_diagnostics(demo_mesh: mizzen.Mesh) -> None:
+    assert [str(diagnostic) for diagnostic in demo_mesh.diagnostics] == []
 
 
-def test_the_compose_shop_has_no_findings() -> None:
+def test_the_compose_shop_has_no_diagnostics() -> None:
     rules = [path for path in (EXAMPLES / "bookinfo").glob("*.yaml") if path.name != "gateway.yaml"]
     places = [EXAMPLES / "compose" / name for name in ("gateway.yaml", "workloads.yaml")]
-    assert [str(finding) for finding in mizzen.load(*rules, *places).diagnostics] == []
+    assert [str(diagnostic) for diagnostic in mizzen.load(*rules, *places).diagnostics] == []
 
 
 def test_every_sidecar_listens_on_loopback_alone(demo_mesh: mizzen.Mesh) -> None:

@@ -32,7 +32,7 @@ STATUS = {
         }
     ],
     "configuration": {
-        "findings": [
+        "diagnostics": [
             {"severity": "error", "file": "a.yaml", "line": 3, "path": "spec.http[0]", "message": "no route"},
             {"severity": "warning", "file": "a.yaml", "line": 9, "path": "", "message": "unused"},
         ]

@@ -37,7 +37,7 @@ def addresses(resources: mizzen.Resources, cluster: str) -> set[str]:
     }
 
 
-def test_the_settings_have_no_findings() -> None:
+def test_the_settings_have_no_diagnostics() -> None:
     for text in (NETWORKS, DUAL_MESH, HTTP3_MESH):
         settings, found = parse_mesh_config(text, "mesh-config.yaml")
         assert settings is not None

@@ -26,7 +26,7 @@ class StandIn:
         self.mesh = mesh
         self.profiles = 1
         self.asked = 0
-        self.findings: tuple[Diagnostic, ...] = ()
+        self.diagnostics: tuple[Diagnostic, ...] = ()
         self.withheld: tuple[Withheld, ...] = ()
         self.updates: list[MeshDelta] = []
         self.failed: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class StandIn:
         if self._snapshot is None:
             names = [config.name for config in self.mesh.configs(SERVICE)]
             self._snapshot = xds.Snapshot.of(xds.Resource(CDS, name, name.encode()) for name in names)
-        return self._snapshot, self.findings
+        return self._snapshot, self.diagnostics
 
 
 class Sent:

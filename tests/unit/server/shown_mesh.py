@@ -41,7 +41,7 @@ class ShownMesh:
 
     def __init__(self, mesh: Mesh, proxies: int = 2) -> None:
         self.mesh = mesh
-        self.findings: tuple[Diagnostic, ...] = ()
+        self.diagnostics: tuple[Diagnostic, ...] = ()
         self.moment: object = 0
         self.ready = True
         self.waiting_for: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class ShownMesh:
             "configuration": {
                 "documents": {"Service": 2},
                 "refused": self.refused,
-                "findings": [],
+                "diagnostics": [],
                 "warnings": 0,
             },
             "proxies": [each for each in self.found if proxy in (None, each["id"], each["node_id"])],

@@ -57,8 +57,8 @@ def test_the_status_tells_of_the_refused_version_and_of_the_one_in_force() -> No
     [refused] = view.as_json()["refused"]
     assert refused["document"] == "Service/default/a"
     assert refused["in_force"] == "a.yaml:2"
-    [finding] = refused["findings"]
-    assert (finding["file"], finding["line"], finding["path"]) == ("a.yaml", 4, "spec.ports[0].port")
+    [diagnostic] = refused["diagnostics"]
+    assert (diagnostic["file"], diagnostic["line"], diagnostic["path"]) == ("a.yaml", 4, "spec.ports[0].port")
     assert view.count(Severity.ERROR) == 1
     assert hostnames(configuration.mesh) == {"a.default"}
 
@@ -83,7 +83,7 @@ def test_the_settings_of_a_file_follow_the_file_and_an_invalid_version_changes_n
         file.write_text(broken)
         assert configuration.apply({}) is None
         assert configuration.mesh.mesh_config.root_namespace == "two"
-        assert str(file) in configuration.view().as_json()["findings"][0]["file"]
+        assert str(file) in configuration.view().as_json()["diagnostics"][0]["file"]
     file.unlink()
     assert configuration.apply({}) is None
     assert configuration.view().count(Severity.ERROR) == 1
@@ -135,7 +135,7 @@ def test_a_document_that_the_mesh_cannot_be_made_of_stops_no_other(monkeypatch: 
         assert (str(refusal.key), str(refusal.origin)) == ("Service/default/b", "b.yaml:1")
         assert str(refusal.in_force) == "b.yaml:1", "its last version stays in force"
         assert "a fault" in refusal.diagnostics[0].message
-        assert refusal.diagnostics[0] in view.findings
+        assert refusal.diagnostics[0] in view.diagnostics
         configuration.apply({"d.yaml": parsed(SERVICE % "d", "d.yaml")})
         assert "d.default" in hostnames(configuration.mesh)
         assert len(configuration.view().refused) == 1
@@ -175,7 +175,7 @@ def test_the_status_says_since_when_and_leaves_out_notices() -> None:
         "warnings": 0,
         "refused": [],
         "restored": [],
-        "findings": [],
+        "diagnostics": [],
     }
     before = datetime.now(UTC)
     skipped = "apiVersion: v1\nkind: Event\nmetadata: {name: e}\n"
@@ -187,8 +187,8 @@ def test_the_status_says_since_when_and_leaves_out_notices() -> None:
     assert list(told["documents"].items()) == [("Pod", 1), ("Service", 1)]
     assert (told["errors"], told["warnings"]) == (1, 1)
     assert [each["in_force"] for each in told["refused"]] == [None]
-    assert {each["severity"] for each in told["findings"]} == {"error", "warning"}
-    assert any(each.severity is Severity.INFO for each in configuration.view().findings)
+    assert {each["severity"] for each in told["diagnostics"]} == {"error", "warning"}
+    assert any(each.severity is Severity.INFO for each in configuration.view().diagnostics)
 
 
 def test_it_is_whole_when_nothing_is_refused_unread_or_misconfigured(tmp_path: Path) -> None:
@@ -240,9 +240,9 @@ def test_what_stays_in_force_of_a_path_is_said_only_if_something_does() -> None:
     configuration = Configuration()
     gone = unreadable_file("mesh", "does not exist")
     configuration.apply({"mesh": gone})
-    assert [each.message for each in configuration.view().findings] == ["does not exist"]
+    assert [each.message for each in configuration.view().diagnostics] == ["does not exist"]
     text = b"apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
     configuration.apply({"mesh": None, "mesh/a.yaml": parse_documents(text, "mesh/a.yaml")})
     configuration.apply({"mesh": gone})
-    [said] = configuration.view().findings
+    [said] = configuration.view().diagnostics
     assert said.message == "does not exist; what was read from it before stays in force"

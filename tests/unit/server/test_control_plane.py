@@ -50,7 +50,7 @@ async def test_lines_that_moved_are_told_at_once_and_cost_no_proxy_anything(runn
     b = running.plane._configuration.mesh.config(SERVICE.key("default", "b"))
     assert b is not None
     mention = f"the Service at {b.origin} is odd"
-    running.translation.findings = (
+    running.translation.diagnostics = (
         Diagnostic(Severity.WARNING, "MZ0900", mention, b.origin_of("spec"), "spec", (b.origin,)),
     )
     await running.connects("one")
@@ -61,7 +61,7 @@ async def test_lines_that_moved_are_told_at_once_and_cost_no_proxy_anything(runn
     assert running.sent.snapshots == []
     assert str(running.plane.current_origin(b.origin)) == "all.yaml:9"
     told = "all.yaml:12: spec: the Service at all.yaml:9 is odd"
-    assert list(map(str, running.plane.view.findings)) == [told]
+    assert list(map(str, running.plane.view.diagnostics)) == [told]
     assert [line["event"] for line in lines] == [told]
 
 

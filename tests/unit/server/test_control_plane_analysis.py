@@ -20,19 +20,19 @@ from tests.unit.server.running_plane import Running, lost, service
 async def test_what_cannot_be_translated_as_written_is_told_while_there_is_such_a_proxy(
     running: Running,
 ) -> None:
-    finding = Diagnostic(Severity.WARNING, "MZ0900", "has no effect here", Origin("a.yaml", 3))
+    diagnostic = Diagnostic(Severity.WARNING, "MZ0900", "has no effect here", Origin("a.yaml", 3))
     with capture_logs() as lines:
-        running.translation.findings = (finding,)
+        running.translation.diagnostics = (diagnostic,)
         key = await running.connects("one")
         await running.connects("two")
         await running.plane.take({"a.yaml": service("a")})
-    assert running.plane.view.findings == (finding,)
+    assert running.plane.view.diagnostics == (diagnostic,)
     assert running.value("mizzen_config_warnings") == 1
     assert [line["event"] for line in lines] == ["a.yaml:3: has no effect here"], "once, not for each proxy"
 
-    running.translation.findings = ()
+    running.translation.diagnostics = ()
     await running.plane.take({"b.yaml": service("b")})
-    assert running.plane.view.findings == ()
+    assert running.plane.view.diagnostics == ()
     running.plane.forget(key)
 
 
@@ -58,10 +58,10 @@ async def test_what_documents_lack_is_found_slice_by_slice(
     await running.plane.begin({"a.yaml": lost("a")})
     looking = asyncio.create_task(running.plane.keep_analysed())
     async with asyncio.timeout(60):
-        while not any("b-is-missing" in finding.message for finding in running.plane.view.findings):
+        while not any("b-is-missing" in diagnostic.message for diagnostic in running.plane.view.diagnostics):
             await asyncio.sleep(0.01)
     looking.cancel()
-    assert any("a-is-missing" in finding.message for finding in running.plane.view.findings)
+    assert any("a-is-missing" in diagnostic.message for diagnostic in running.plane.view.diagnostics)
     assert len(slices) > 2
 
 
@@ -81,7 +81,7 @@ async def test_a_gateway_that_nothing_selects_is_said_when_it_comes(running: Run
 async def test_a_burst_of_changes_is_analysed_once_it_has_settled(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While changes come the worker is theirs; what is found is told as a finding."""
+    """While changes come the worker is theirs; what is found is told as a diagnostic."""
     rests: list[float] = []
     settling = asyncio.Event()
 
@@ -144,7 +144,7 @@ async def test_a_fault_in_the_analysis_is_logged_and_it_goes_on(
     ]
 
 
-def test_findings_have_the_lines_of_now() -> None:
+def test_diagnostics_have_the_lines_of_now() -> None:
     configuration = Configuration()
 
     def written(above: str) -> ParsedFile:
@@ -155,20 +155,20 @@ def test_findings_have_the_lines_of_now() -> None:
 
     configuration.apply({"all.yaml": written("")})
     before = analysing.Analysed(configuration.mesh, ChunkedSequence(analyze(configuration.mesh)))
-    assert {one.origin.line for one in before.findings} == {4, 9}
+    assert {one.origin.line for one in before.diagnostics} == {4, 9}
     configuration.apply({"all.yaml": written("# one\n# two\n")})
     now = before.at(configuration.mesh)
-    assert {one.origin.line for one in now.findings} == {6, 11}
-    assert list(now.findings) == analyze(configuration.mesh)
+    assert {one.origin.line for one in now.diagnostics} == {6, 11}
+    assert list(now.diagnostics) == analyze(configuration.mesh)
     configuration.apply({"b.yaml": service("b")})
-    assert now.at(configuration.mesh).findings is now.findings, "nothing has moved"
+    assert now.at(configuration.mesh).diagnostics is now.diagnostics, "nothing has moved"
 
 
 async def test_what_was_found_for_a_proxy_goes_with_it(running: Running) -> None:
-    finding = Diagnostic(Severity.WARNING, "MZ0900", "has no effect here", Origin("a.yaml", 3))
-    running.translation.findings = (finding,)
+    diagnostic = Diagnostic(Severity.WARNING, "MZ0900", "has no effect here", Origin("a.yaml", 3))
+    running.translation.diagnostics = (diagnostic,)
     keys = [await running.connects(name) for name in ("one", "two")]
     running.plane.forget(keys[0])
-    assert running.plane.view.findings == (finding,)
+    assert running.plane.view.diagnostics == (diagnostic,)
     running.plane.forget(keys[1])
-    assert running.plane.view.findings == ()
+    assert running.plane.view.diagnostics == ()

@@ -43,8 +43,8 @@ async def test_a_document_that_cannot_be_translated_is_blamed(running: Running) 
     assert [names for _, names in running.sent.snapshots] == [["a"]], "the proxy is served"
     view = running.plane.view
     assert [str(refusal.key) for refusal in view.refused] == ["Service/default/a"]
-    assert view.refused[0].diagnostics[0] in view.findings
-    assert view.as_json()["refused"][0]["findings"][0]["file"] == "a.yaml"
+    assert view.refused[0].diagnostics[0] in view.diagnostics
+    assert view.as_json()["refused"][0]["diagnostics"][0]["file"] == "a.yaml"
     assert running.value("mizzen_translation_failures_total") == 1
     assert running.value("mizzen_documents_refused") == 1
     assert sum(str(blamed[0].diagnostic) == line["event"] for line in lines) == 1

@@ -65,7 +65,7 @@ async def test_it_says_what_is_in_force_and_who_is_connected(
             assert [rule.what for rule in found.rules if rule.kind == "Gateway"] == ["it serves this Gateway"]
             service = await fact_until(running, "shop", "proxies", "1 of 1 endpoints")
             assert [each.workload for each in service.endpoints] == ["ingress"]
-            # Findings about documents together come a moment after the documents are in force.
+            # Diagnostics about documents together come a moment after the documents are in force.
             async with asyncio.timeout(60):
                 while not (service := await description(running, "shop")).odd:
                     await asyncio.sleep(0.005)

@@ -17,19 +17,19 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def finding(severity: Severity, line: int) -> Diagnostic:
+def diagnostic(severity: Severity, line: int) -> Diagnostic:
     return Diagnostic(severity, "MZ0001", "odd", Origin("a.yaml", line))
 
 
-def view(documents: dict[str, int], *findings: Diagnostic, refused: int = 0) -> ConfigurationView:
+def view(documents: dict[str, int], *diagnostics: Diagnostic, refused: int = 0) -> ConfigurationView:
     key = SERVICE.key("default", "a")
     refusals = (Refusal(key, Origin("a.yaml", 1), (), None),) * refused
-    return ConfigurationView(documents, refusals, findings, None)
+    return ConfigurationView(documents, refusals, diagnostics, None)
 
 
 def test_how_the_configuration_stands_replaces_how_it_stood() -> None:
     metrics = Metrics("1.2.3")
-    errors = (finding(Severity.ERROR, 1), finding(Severity.WARNING, 2), finding(Severity.WARNING, 3))
+    errors = (diagnostic(Severity.ERROR, 1), diagnostic(Severity.WARNING, 2), diagnostic(Severity.WARNING, 3))
     counts = {(Severity.ERROR, "MZ0001"): 1, (Severity.WARNING, "MZ0001"): 2}
     metrics.count_configuration(view({"Service": 3, "Gateway": 1}, *errors, refused=2), counts)
     assert value(metrics, "mizzen_documents", kind="Service") == 3

@@ -87,8 +87,8 @@ async def test_what_is_foreign_is_shown_as_text(shown: ShownMesh, client: httpx.
 
 
 async def test_what_is_wrong_stands_first(shown: ShownMesh, client: httpx.AsyncClient) -> None:
-    finding = {"file": "a.yaml", "line": 7, "code": "MZ0001", "path": "spec.x", "message": "is wrong"}
-    shown.refused = [{"document": "Gateway default/door", "in_force": None, "findings": [finding]}]
+    diagnostic = {"file": "a.yaml", "line": 7, "code": "MZ0001", "path": "spec.x", "message": "is wrong"}
+    shown.refused = [{"document": "Gateway default/door", "in_force": None, "diagnostics": [diagnostic]}]
     resource = {"name": "0.0.0.0_80", "in_force": "it is left out", "origins": ["b.yaml:3"]}
     shown.rejections = [{"proxy": "app-1.default", "type": "LDS", "message": "no", "resources": [resource]}]
     refusals = RefusedProxies(lambda: 0.0)
@@ -134,8 +134,8 @@ async def test_a_thousand_that_refuse_the_same_are_one_line(
 
 
 async def test_one_of_a_thing_is_not_told_as_several(shown: ShownMesh, client: httpx.AsyncClient) -> None:
-    finding = {"file": "a.yaml", "line": 7, "code": "MZ0001", "path": "spec.x", "message": "is wrong"}
-    shown.refused = [{"document": "Gateway default/door", "in_force": None, "findings": [finding]}]
+    diagnostic = {"file": "a.yaml", "line": 7, "code": "MZ0001", "path": "spec.x", "message": "is wrong"}
+    shown.refused = [{"document": "Gateway default/door", "in_force": None, "diagnostics": [diagnostic]}]
     text = await page(client, "/")
     assert "<strong>1</strong> document refused" in text
     assert "<strong>0</strong> rejections by Envoys" in text

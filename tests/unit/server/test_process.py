@@ -380,10 +380,10 @@ async def test_a_key_goes_to_no_stranger_unless_that_is_wanted(
     with capture_logs() as lines:
         async with served(options(folder[0], **changes)) as running, running.stream(xds.type_urls.LISTENER):
             resources = (await running.get("/debug/resources?proxy=ingress.edge")).json()
-            findings = (await running.get("/status")).json()["configuration"]["findings"]
+            diagnostics = (await running.get("/status")).json()["configuration"]["diagnostics"]
             metrics = (await running.get("/metrics")).text
     assert [each["name"] for each in resources["secrets"] if each["name"] == KEY] == sent
-    withheld = [each for each in findings if each["code"] == "MZ0301"]
+    withheld = [each for each in diagnostics if each["code"] == "MZ0301"]
     assert len(withheld) == 1 - len(sent)
     assert f"mizzen_secrets_withheld {1.0 - len(sent)}" in metrics
     assert sum("--secrets-to-anyone" in line["event"] for line in lines) == len(withheld)

@@ -14,7 +14,7 @@ CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace
 CONFIG_MAP += "data: {mesh: 'rootNamespace: %s'}\n"
 
 
-def test_valid_documents_and_findings_come_together(folder: Folder) -> None:
+def test_valid_documents_and_diagnostics_come_together(folder: Folder) -> None:
     folder.write("a.yaml", "a")
     (folder.path / "b.yaml").write_text(
         folder.document("bad").replace("./*", "nonsense") + folder.document("good")

@@ -114,11 +114,11 @@ def test_settings_that_are_too_big_are_refused(tmp_path: Path, monkeypatch: pyte
     file = tmp_path / "mesh.yaml"
     file.write_text("rootNamespace: a\n")
     monkeypatch.setattr(loading, "MAX_FILE_BYTES", file.stat().st_size)
-    settings, findings = read_mesh_config(file)
+    settings, diagnostics = read_mesh_config(file)
     assert settings is not None
     assert settings.root_namespace == "a"
-    assert findings == ()
+    assert diagnostics == ()
     file.write_text("rootNamespace: ab\n")
-    settings, [finding] = read_mesh_config(file)
+    settings, [diagnostic] = read_mesh_config(file)
     assert settings is None
-    assert str(finding) == f"{file}: the mesh configuration has more than 17 bytes; give a smaller file"
+    assert str(diagnostic) == f"{file}: the mesh configuration has more than 17 bytes; give a smaller file"

@@ -8,7 +8,7 @@ import pytest
 
 import mizzen
 from mizzen.config.models import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
-from mizzen.translator import own_resources
+from mizzen.translator import workload_resources
 from mizzen.translator.contained import ProxyFaultError
 from mizzen.xds import type_urls
 from tests.unit.translator.test_contained import World
@@ -52,7 +52,7 @@ def is_marked(spec: Any) -> bool:
 
 @pytest.fixture(autouse=True)
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
-    build = own_resources.virtual_inbound_listener
+    build = workload_resources.virtual_inbound_listener
 
     def raising(proxy: Any, ports: Any, settings: Any, policies: Any, *rest: Any) -> Any:
         found = (
@@ -64,7 +64,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ValueError("out of range")
         return build(proxy, ports, settings, policies, *rest)
 
-    monkeypatch.setattr(own_resources, "virtual_inbound_listener", raising)
+    monkeypatch.setattr(workload_resources, "virtual_inbound_listener", raising)
 
 
 def inbound(world: World) -> bytes:
@@ -147,7 +147,7 @@ def test_a_proxy_is_served_nothing_new_where_even_the_stand_in_fails(monkeypatch
         return build(proxy, ports, settings, policies, *rest)
 
     world = World(store=SERVICE, entry=ENTRY, p=policy("AuthorizationPolicy", ALLOW))
-    build = own_resources.virtual_inbound_listener
-    monkeypatch.setattr(own_resources, "virtual_inbound_listener", raising)
+    build = workload_resources.virtual_inbound_listener
+    monkeypatch.setattr(workload_resources, "virtual_inbound_listener", raising)
     with pytest.raises(ProxyFaultError):
         world.translation.snapshot(PROXY)

@@ -9,7 +9,7 @@ import pytest
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.fault_search import Changed
 from mizzen.mesh.proxy.node import Proxy
-from mizzen.translator import own_resources
+from mizzen.translator import workload_resources
 from tests.unit.translator.listeners.listener_scenes import document, gateway, proxy, router, server, service
 from tests.unit.translator.listeners.test_shared_translation import Living
 
@@ -99,14 +99,14 @@ def test_who_cannot_be_translated_for_is_asked_for_each_time(monkeypatch: pytest
     living = Pushed(*SERVICES)
     broken = WORKLOADS[2]
     with monkeypatch.context() as patched:
-        ports = own_resources.inbound_ports
+        ports = workload_resources.inbound_ports
 
         def fail(of: Proxy, *more: Any) -> Any:
             if of is broken:
                 raise RuntimeError("a fault")
             return ports(of, *more)
 
-        patched.setattr(own_resources, "inbound_ports", fail)
+        patched.setattr(workload_resources, "inbound_ports", fail)
         living.change(*SERVICES, peer_authentication("s2", "STRICT"))
         assert broken in set(living.translation.concerned())
         with pytest.raises(RuntimeError, match="a fault"):

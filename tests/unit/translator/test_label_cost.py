@@ -1,4 +1,4 @@
-"""What changes cost where rules look at labels: what the rules decide about, not all kinds of proxies."""
+"""What changes cost where rules look at labels: what the rules decide about, not all classes of proxies."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def translated(text: str) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
     return Translation(mesh).translate(proxy)
 
 
-def findings(text: str) -> list[Diagnostic]:
+def diagnostics(text: str) -> list[Diagnostic]:
     snapshot, found = translated(text)
     assert not snapshot.collection(xds.type_urls.SECRET)
     return list(found)
@@ -48,7 +48,7 @@ def findings(text: str) -> list[Diagnostic]:
 @pytest.mark.parametrize("namespace", ["default", "other"])
 def test_a_secret_of_another_namespace_is_named(namespace: str) -> None:
     """Beside its Gateway, say: it is the namespace of the gateway's proxies that counts."""
-    (found,) = findings(GATEWAY.replace("NAMESPACE", namespace))
+    (found,) = diagnostics(GATEWAY.replace("NAMESPACE", namespace))
     assert (found.code, str(found.origin), found.path) == ("MZ0300", "mesh.yaml:15", "metadata.namespace")
     assert "by proxies of namespace istio-system" in found.message
     assert found.message.endswith("; move it to istio-system")
@@ -57,7 +57,7 @@ def test_a_secret_of_another_namespace_is_named(namespace: str) -> None:
 def test_what_is_wrong_with_the_right_one_is_said_alone() -> None:
     secret = GATEWAY.partition("---\n")[2]
     text = GATEWAY.replace("NAMESPACE", "istio-system") + "---\n" + secret.replace("NAMESPACE", "default")
-    (found,) = findings(text)
+    (found,) = diagnostics(text)
     assert str(found.origin) == "mesh.yaml:11"
 
 

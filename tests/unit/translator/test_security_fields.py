@@ -158,7 +158,7 @@ PAIRS = pairs()
 
 
 def config_of(kind: str, spec: dict[str, Any]) -> tuple[Config[Any], list[str]]:
-    """Return a policy as the mesh reads it, and the paths that findings are about."""
+    """Return a policy as the mesh reads it, and the paths that diagnostics are about."""
     head = {"apiVersion": "security.istio.io/v1", "metadata": {"name": "p", "namespace": "default"}}
     text = json.dumps({**head, "kind": kind, "spec": spec})
     config, found = to_config(parse_documents(text.encode(), "policy.json").documents[0])

@@ -53,7 +53,7 @@ def validate() -> Validate:
 
 @pytest.fixture
 def expect(validate: Validate) -> Callable[..., None]:
-    """expect(kind, bad, good, path, words, severity, code): one finding for `bad`, none for `good`."""
+    """expect(kind, bad, good, path, words, severity, code): one diagnostic for `bad`, none for `good`."""
 
     def check(
         kind: str, bad: str, good: str, path: str, words: str, severity: str = "error", code: str = "IST0106"

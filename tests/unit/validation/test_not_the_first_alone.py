@@ -68,8 +68,10 @@ HTTPS = "port: {number: 443, name: https, protocol: HTTPS}"
     ],
 )
 def test_the_wrong_one_is_named(validate: Validate, kind: str, spec: str, path: str) -> None:
-    errors = [finding for finding in validate(kind, f"{{{spec}}}") if finding.severity.value == "error"]
-    assert [finding.path for finding in errors] == [path]
+    errors = [
+        diagnostic for diagnostic in validate(kind, f"{{{spec}}}") if diagnostic.severity.value == "error"
+    ]
+    assert [diagnostic.path for diagnostic in errors] == [path]
 
 
 @pytest.mark.parametrize(

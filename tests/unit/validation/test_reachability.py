@@ -21,9 +21,9 @@ def service(kind: str, *matches: str) -> str:
 
 
 def found(validate: Validate, spec: str) -> list[tuple[str, str]]:
-    findings = validate("VirtualService", spec)
-    assert {it.severity.value for it in findings} <= {"warning"}
-    return [(it.code, it.path.removeprefix("spec.")) for it in findings]
+    diagnostics = validate("VirtualService", spec)
+    assert {it.severity.value for it in diagnostics} <= {"warning"}
+    return [(it.code, it.path.removeprefix("spec.")) for it in diagnostics]
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_the_covering_route_is_named(validate: Validate) -> None:
           {name: all, match: [{uri: {prefix: /a}}], route: [{destination: {host: b}}]},
           {match: [{uri: {prefix: /a/b}}], route: [{destination: {host: b}}]}]}"""
 
-    (finding,) = validate("VirtualService", spec)
+    (diagnostic,) = validate("VirtualService", spec)
 
-    assert finding.message == (
+    assert diagnostic.message == (
         'this match has no effect: the prefix "/a" of route "all" takes all that starts with "/a/b"; '
         "move this match before it"
     )

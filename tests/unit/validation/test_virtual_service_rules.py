@@ -230,7 +230,7 @@ def test_a_negative_percentage_is_wrong_and_deprecated(validate: Validate) -> No
     ]
 
 
-def test_all_findings_at_once_with_their_lines(validate: Validate) -> None:
+def test_all_diagnostics_at_once_with_their_lines(validate: Validate) -> None:
     found = validate(
         "VirtualService",
         "{hosts: ['a b', '-'], http: [{timeout: 0s, retries: {attempts: -1}}, {redirect: {}}], "

@@ -44,9 +44,9 @@ class NoLines:
     ],
 )
 def test_a_destination_rule_that_envoy_refuses(validate: Validate, spec: str, path: str) -> None:
-    (finding,) = validate("DestinationRule", f"{{{spec}}}")
+    (diagnostic,) = validate("DestinationRule", f"{{{spec}}}")
 
-    assert (finding.severity, finding.path.endswith(path)) == ("error", True)
+    assert (diagnostic.severity, diagnostic.path.endswith(path)) == ("error", True)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_keep_alive_with_which_linux_opens_no_connection(
         validate("DestinationRule", spec % keepalive),
         check_mesh_config(settings, lambda _: 1, "mesh.yaml"),
     ):
-        (finding,) = found
-        assert finding.path.endswith(f"tcpKeepalive.{path}")
-        assert words in finding.message
+        (diagnostic,) = found
+        assert diagnostic.path.endswith(f"tcpKeepalive.{path}")
+        assert words in diagnostic.message
     assert not validate("DestinationRule", spec % "time: 32767s, interval: 32767s, probes: 127")
     assert not validate("DestinationRule", spec % "time: 1s, interval: 1s, probes: 0")
 
@@ -79,8 +79,8 @@ def test_a_header_with_an_expression_that_envoy_refuses(validate: Validate) -> N
     spec = "{hosts: [a], http: [{route: [{destination: {host: a}}], headers: {request: {%s: {x: '%s'}}}}]}"
 
     for field in ("set", "add"):
-        (finding,) = validate("VirtualService", spec % (field, "%CEL(1+)%"))
-        assert finding.path == f"spec.http[0].headers.request.{field}.x"
+        (diagnostic,) = validate("VirtualService", spec % (field, "%CEL(1+)%"))
+        assert diagnostic.path == f"spec.http[0].headers.request.{field}.x"
         assert not validate("VirtualService", spec % (field, "%CEL(request.path)%"))
 
 
@@ -142,17 +142,17 @@ def test_one_is_not_prime_since_envoy_divides_by_the_size_less_one() -> None:
 
 def test_a_socket_whose_path_the_system_does_not_take(validate: Validate) -> None:
     assert not validate("WorkloadEntry", f"{{address: 'unix:///{'a' * 106}'}}")
-    (finding,) = validate("WorkloadEntry", f"{{address: 'unix:///{'a' * 107}'}}")
-    assert "107 bytes" in finding.message
+    (diagnostic,) = validate("WorkloadEntry", f"{{address: 'unix:///{'a' * 107}'}}")
+    assert "107 bytes" in diagnostic.message
     assert validate("WorkloadEntry", f"{{address: 'unix://@{'a' * 107}'}}")
 
 
 @pytest.mark.parametrize("path", [LONG, "/var/" + "a" * 256, "/a" * 2100, "/a\0b"])
 def test_an_access_log_that_cannot_be_opened(path: str) -> None:
-    (finding,) = check_mesh_config(
+    (diagnostic,) = check_mesh_config(
         MeshConfig.model_validate({"accessLogFile": path}), lambda _: 1, "mesh.yaml"
     )
-    assert finding.path == "accessLogFile"
+    assert diagnostic.path == "accessLogFile"
 
 
 @pytest.mark.parametrize("section", ["http", "tcp"])
@@ -161,16 +161,16 @@ def test_weights_whose_sum_envoy_does_not_take(validate: Validate, section: str)
     spec = "{hosts: [a], %s: [{route: [%s]}]}"
     most = 2**31 - 1
     assert not validate("VirtualService", spec % (section, ", ".join([one % most] * 2 + [one % 1])))
-    (finding,) = validate("VirtualService", spec % (section, ", ".join([one % most] * 3)))
-    assert (finding.severity, finding.path) == ("error", f"spec.{section}[0].route")
-    assert "at most 4294967295" in finding.message
+    (diagnostic,) = validate("VirtualService", spec % (section, ", ".join([one % most] * 3)))
+    assert (diagnostic.severity, diagnostic.path) == ("error", f"spec.{section}[0].route")
+    assert "at most 4294967295" in diagnostic.message
 
 
 def test_an_address_with_a_zone_is_none_since_envoy_looks_for_the_interface(validate: Validate) -> None:
-    (finding,) = validate("WorkloadEntry", "{address: 'fe80::1%eth0'}")
-    assert finding.severity == "error"
-    (finding,) = validate("Gateway", GATEWAY_AT % "'fe80::1%eth0'")
-    assert "without a zone" in finding.message
+    (diagnostic,) = validate("WorkloadEntry", "{address: 'fe80::1%eth0'}")
+    assert diagnostic.severity == "error"
+    (diagnostic,) = validate("Gateway", GATEWAY_AT % "'fe80::1%eth0'")
+    assert "without a zone" in diagnostic.message
 
 
 GATEWAY_AT = "{servers: [{port: {number: 80, protocol: HTTP, name: a}, hosts: [a.b], bind: %s}]}"
@@ -190,13 +190,13 @@ def test_connection_settings_for_which_envoy_refuses_every_listener(
     settings: dict[str, Any], words: str
 ) -> None:
     text = json.dumps({"defaultConfig": {"connectionSettings": settings}})
-    found, (finding,) = parse_mesh_config(text, "mesh.yaml")
+    found, (diagnostic,) = parse_mesh_config(text, "mesh.yaml")
     assert found is None
-    assert (finding.severity, finding.path) == (
+    assert (diagnostic.severity, diagnostic.path) == (
         "error",
         f"defaultConfig.connectionSettings.{next(iter(settings))}",
     )
-    assert words in finding.message
+    assert words in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -218,9 +218,9 @@ def test_connection_settings_for_which_envoy_refuses_every_listener(
     ],
 )
 def test_settings_of_the_mesh_that_envoy_refuses(settings: dict[str, Any], path: str) -> None:
-    found, (finding,) = parse_mesh_config(json.dumps(settings), "mesh.yaml")
+    found, (diagnostic,) = parse_mesh_config(json.dumps(settings), "mesh.yaml")
     assert found is None
-    assert finding.path == path
+    assert diagnostic.path == path
 
 
 def test_connection_settings_at_their_bounds() -> None:

@@ -1,4 +1,4 @@
-"""Whatever the types allow, the rules answer with findings: they never fail, and each is well-formed."""
+"""Whatever the types allow, the rules answer with diagnostics: they never fail, and each is well-formed."""
 
 from __future__ import annotations
 
@@ -116,10 +116,10 @@ def _with_one_of_each(model: type[IstioModel], content: dict[str, Any]) -> dict[
 def test_any_spec(validate: Validate, kind: str, data: st.DataObject) -> None:
     spec = data.draw(contents(SPECS[kind]))
 
-    for finding in validate(kind, yaml.safe_dump(spec)):
-        assert finding.path.startswith(("spec", "metadata"))
-        assert "; " in finding.message
-        assert finding.code in CODES
+    for diagnostic in validate(kind, yaml.safe_dump(spec)):
+        assert diagnostic.path.startswith(("spec", "metadata"))
+        assert "; " in diagnostic.message
+        assert diagnostic.code in CODES
 
 
 def test_the_unserved_fields_exist() -> None:

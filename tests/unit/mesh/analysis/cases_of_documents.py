@@ -1,4 +1,4 @@
-"""Findings about documents that take no effect, claim one thing or cannot do what they say."""
+"""Diagnostics about documents that take no effect, claim one thing or cannot do what they say."""
 
 from __future__ import annotations
 

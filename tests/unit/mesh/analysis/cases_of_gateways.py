@@ -1,4 +1,4 @@
-"""Findings about Gateways, with what each is wrong in and what is right."""
+"""Diagnostics about Gateways, with what each is wrong in and what is right."""
 
 from __future__ import annotations
 

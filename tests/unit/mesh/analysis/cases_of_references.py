@@ -1,4 +1,4 @@
-"""Findings about names that lead nowhere, with what each is wrong in and what is right."""
+"""Diagnostics about names that lead nowhere, with what each is wrong in and what is right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents that findings are made of."""
+"""Documents that diagnostics are made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each finding: a mesh that has it, and the same mesh put right."""
+"""Each diagnostic: a mesh that has it, and the same mesh put right."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CASES = {**REFERENCES, **GATEWAYS, **DOCUMENTS}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_finding(mesh_of: MeshOf, case: str) -> None:
+def test_diagnostic(mesh_of: MeshOf, case: str) -> None:
     code, path, words, wrong, right = CASES[case]
     (found,) = [one for one in analyze(mesh_of(wrong)) if one.code == code]
     assert found.path == path
@@ -55,12 +55,12 @@ def test_what_a_wildcard_finds_does_not_depend_on_what_came_first(mesh_of: MeshO
         assert found.message.startswith("host * stands for a.com")
 
 
-def test_findings_of_the_mesh_itself_are_among_them(mesh_of: MeshOf) -> None:
+def test_diagnostics_of_the_mesh_itself_are_among_them(mesh_of: MeshOf) -> None:
     mesh = mesh_of(ENTRY + ROUTE + "  - delegate: {name: gone}\n    match: [{uri: {prefix: /x}}]\n")
     assert [one.code for one in analyze(mesh)] == ["MZ0203"]
 
 
-def test_mutual_tls_is_no_finding_where_certificates_are_issued(mesh_of: MeshOf) -> None:
+def test_mutual_tls_is_no_diagnostic_where_certificates_are_issued(mesh_of: MeshOf) -> None:
     text = ENTRY + STRICT_PORT
     assert "MZ0220" in {one.code for one in analyze(mesh_of(text))}
     assert "MZ0220" not in {one.code for one in analyze(mesh_of(text, enable_auto_mtls=True))}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.unit.mesh.analysis.test_diagnostics import CASES
 
 from mizzen.config import ConfigChange
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.analysis import Analysis, analyze
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
-from tests.unit.mesh.analysis.test_findings import CASES
 from tests.unit.mesh.conftest import load
 
 
@@ -43,7 +43,7 @@ def one_by_one(mesh: Mesh, text: str) -> Iterator[Mesh]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_finding_comes_and_goes_with_its_documents(case: str) -> None:
+def test_each_diagnostic_comes_and_goes_with_its_documents(case: str) -> None:
     code, _, _, wrong, right = CASES[case]
     mesh = Mesh.build(load(right))
     analysis = Analysis()
@@ -147,23 +147,23 @@ spec: {host: nowhere.com}
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-@pytest.mark.parametrize(("standing", "findings"), [(STANDING, 0), (STANDING + LEADING_NOWHERE, 4)])
+@pytest.mark.parametrize(("standing", "diagnostics"), [(STANDING, 0), (STANDING + LEADING_NOWHERE, 4)])
 def test_a_change_costs_what_it_touches_however_much_there_is(
-    kind: str, standing: str, findings: int
+    kind: str, standing: str, diagnostics: int
 ) -> None:
     computed = []
     for count in (3, 50):
         mesh = Mesh.build(load(standing + shop(count)))
         analysis = Analysis()
-        assert len(found(analysis, mesh)) == findings
+        assert len(found(analysis, mesh)) == diagnostics
         before = analysis.computed
         mesh, _ = mesh.updated(ConfigChange(tuple(load(CHANGES[kind])), ()))
-        assert len(found(analysis, mesh)) == findings
+        assert len(found(analysis, mesh)) == diagnostics
         computed.append(analysis.computed - before)
     assert 0 < computed[0] == computed[1] < 15
 
 
-def test_findings_share_what_did_not_change() -> None:
+def test_diagnostics_share_what_did_not_change() -> None:
     mesh = Mesh.build(load("\n---".join(virtual_service(number, 1) for number in range(500))))
     analysis = Analysis()
     before = last(analysis, mesh)

@@ -99,12 +99,12 @@ def served(text: str) -> Mesh:
     return Mesh.build(load(text), MeshConfig(), certificates_served=True)
 
 
-def of_code(findings: list[Diagnostic], code: str) -> list[Diagnostic]:
-    return [one for one in findings if one.code == code]
+def of_code(diagnostics: list[Diagnostic], code: str) -> list[Diagnostic]:
+    return [one for one in diagnostics if one.code == code]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_finding(case: str) -> None:
+def test_diagnostic(case: str) -> None:
     code, path, words, wrong, right = CASES[case]
     [one] = of_code(list(analyze(served(wrong))), code)
     assert one.path == path
@@ -131,7 +131,7 @@ def test_what_a_rule_says_frees_a_workload_from_its_label() -> None:
     assert of_code(list(analyze(served(text))), "MZ0223") == []
 
 
-def test_without_certificates_the_mode_itself_is_the_finding() -> None:
+def test_without_certificates_the_mode_itself_is_the_diagnostic() -> None:
     mesh = Mesh.build(load(SHOP + POLICY + RULE))
     assert {one.code for one in analyze(mesh)} == {"MZ0220"}
 

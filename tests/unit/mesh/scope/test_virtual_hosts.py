@@ -223,8 +223,8 @@ def test_an_http_proxy_knows_an_ipv6_address_without_a_port_on_port_80_alone() -
         "a.example.com.:8080",
         "[fd00::1]:8080",
     )
-    stranger = virtual_hosts(service("a.org", 81), rules=(("a.org", "fd00::2"),), port=ANY_PORT)
-    assert domains(stranger)["[fd00::2]:81"] == ("[fd00::2]:81",)
+    unregistered = virtual_hosts(service("a.org", 81), rules=(("a.org", "fd00::2"),), port=ANY_PORT)
+    assert domains(unregistered)["[fd00::2]:81"] == ("[fd00::2]:81",)
 
 
 def test_an_http_proxy_knows_hosts_that_are_no_services_with_their_ports() -> None:
@@ -337,7 +337,7 @@ def test_a_wildcard_below_that_of_a_service_is_no_host_of_its_own() -> None:
 @pytest.mark.parametrize("hosts", [("*.example",), ("last.example",)], ids=["wildcard", "named"])
 @pytest.mark.parametrize("port", [8080, ANY_PORT])
 def test_hosts_that_are_no_services_share_one_look_at_the_services(hosts: tuple[str, ...], port: int) -> None:
-    def looks(strangers: int) -> int:
+    def looks(unregistered_hosts: int) -> int:
         class Counting(Seen):
             looks = 0
 
@@ -349,10 +349,10 @@ def test_hosts_that_are_no_services_share_one_look_at_the_services(hosts: tuple[
                 self.looks += 1
                 return super().virtual_service_of(hostname)
 
-        rule = Rule((*(f"h{number}.stranger" for number in range(strangers)), *hosts))
+        rule = Rule((*(f"h{number}.stranger" for number in range(unregistered_hosts)), *hosts))
         seen = Counting([service(f"s{number}.example", 8080) for number in range(20)], [(rule, True)])
         seen.services.append(service("last.example", 8080))
-        assert len(served(from_nothing(port, ANYWHERE, seen))) >= strangers
+        assert len(served(from_nothing(port, ANYWHERE, seen))) >= unregistered_hosts
         return seen.looks
 
     assert looks(40) - looks(20) <= 20 * 12

@@ -155,16 +155,16 @@ def test_endpoints_that_nobody_of_another_network_calls(
     if not words:
         assert not found
         return
-    (finding,) = found
-    assert (finding.origin.file, finding.origin.line) == ("mesh.yaml", 11)
-    assert "1 endpoint(s) of a.com are behind the gateways of network west" in finding.message
-    assert words in finding.message
+    (diagnostic,) = found
+    assert (diagnostic.origin.file, diagnostic.origin.line) == ("mesh.yaml", 11)
+    assert "1 endpoint(s) of a.com are behind the gateways of network west" in diagnostic.message
+    assert words in diagnostic.message
 
 
 def test_endpoints_that_nothing_leads_to(mesh_of: MeshOf) -> None:
     mesh = mesh_of(SELECTED.replace("address: 10.2.0.1", "network: north"))
-    (finding,) = [one for one in analyze(mesh) if one.code == "MZ0214"]
-    assert "have no address, and no gateway leads to their network north" in finding.message
+    (diagnostic,) = [one for one in analyze(mesh) if one.code == "MZ0214"]
+    assert "have no address, and no gateway leads to their network north" in diagnostic.message
 
 
 @pytest.mark.parametrize(("network", "warned"), [("north", True), ("east", True), ("west", False)])
@@ -181,9 +181,9 @@ spec: {{selector: {{app: gateway}}, ports: [{{name: tls, port: 15443}}]}}
     )
     found = [one for one in analyze(mesh) if one.code == "MZ0214"]
     assert len(found) == warned
-    for finding in found:
-        assert finding.origin.line == 5
-        assert f"meshNetworks.networks.{network}.gateways" in finding.message
+    for diagnostic in found:
+        assert diagnostic.origin.line == 5
+        assert f"meshNetworks.networks.{network}.gateways" in diagnostic.message
 
 
 def test_automatic_mutual_tls_is_for_services_of_the_mesh(mesh_of: MeshOf) -> None:
@@ -191,5 +191,5 @@ def test_automatic_mutual_tls_is_for_services_of_the_mesh(mesh_of: MeshOf) -> No
         "{address: 10.2.0.1,", "{address: 10.2.0.1, serviceAccount: a,"
     )
     mesh = mesh_of(text, mesh_networks=NETWORKS, enable_auto_mtls=True)
-    (finding,) = [one for one in analyze(mesh) if one.code == "MZ0214"]
-    assert "are called in plain text" in finding.message
+    (diagnostic,) = [one for one in analyze(mesh) if one.code == "MZ0214"]
+    assert "are called in plain text" in diagnostic.message

@@ -93,7 +93,7 @@ def test_superseded_values_are_gone_at_once() -> None:
     watched = {
         "load assignments": ref(served[0].assignments),
         "endpoints": ref(living.mesh.registry.pools["default", "a.example"]),
-        "routes": ref(next(iter(next(iter(shared[0].carried._ports.values())).rules.values()))),
+        "routes": ref(next(iter(next(iter(shared[0].cached._ports.values())).rules.values()))),
     }
     del served
     living.change(A_MOVED, B, rule("two"))

@@ -199,13 +199,16 @@ async def answer(port: int) -> bytes:
 
 @pytest.mark.envoy
 async def test_mutual_tls_is_spoken_where_it_is_understood_and_proves_who_speaks(tmp_path: Path) -> None:
-    workload, stranger = "spiffe://cluster.local/ns/default/sa/a", "spiffe://cluster.local/ns/default/sa/b"
+    workload, unregistered = (
+        "spiffe://cluster.local/ns/default/sa/a",
+        "spiffe://cluster.local/ns/default/sa/b",
+    )
     secure, plain_text = free_port(), free_port()
     cases = {
         # A cluster's host -> its endpoint: port, what it is said to speak, who it is said to be.
         "mutual.example": (secure, "istio", workload, b"ahoy"),
         "plain.example": (plain_text, "disabled", workload, b"ahoy"),
-        "stranger.example": (secure, "istio", stranger, b""),
+        "stranger.example": (secure, "istio", unregistered, b""),
     }
     resources = [echo(secure, mutual=True), echo(plain_text, mutual=False), *mesh_secrets(workload)]
     ports = {}

@@ -173,9 +173,9 @@ def test_where_nobody_can_be_asked_all_is_denied_and_that_is_said(texts: list[st
     [http], tcp, _ = asked(Translation(mesh))
     assert http.startswith("deny istio-ext-authz-")
     assert tcp == ["network.rbac"]
-    [finding] = [each for each in analyze(mesh) if each.path == "spec.provider.name"]
-    assert finding.code == "IST0101"
-    assert words in finding.message
+    [diagnostic] = [each for each in analyze(mesh) if each.path == "spec.provider.name"]
+    assert diagnostic.code == "IST0101"
+    assert words in diagnostic.message
 
 
 def test_a_namespace_before_the_host_chooses_the_service() -> None:
@@ -237,10 +237,10 @@ def test_a_broken_provider_is_a_warning_and_is_not_asked(
     provider = {"name": "gate", **({"envoyExtAuthzHttp": {"service": "a", "port": 1}} | fields)}
     if "envoyExtAuthzGrpc" in fields:
         del provider["envoyExtAuthzHttp"]
-    settings, [finding] = parse_mesh_config(yaml.safe_dump({"extensionProviders": [provider]}), "m.yaml")
+    settings, [diagnostic] = parse_mesh_config(yaml.safe_dump({"extensionProviders": [provider]}), "m.yaml")
     assert isinstance(settings, MeshConfig)
-    assert (finding.severity, finding.path) == ("warning", f"extensionProviders[0].{path}")
-    assert words in finding.message
+    assert (diagnostic.severity, diagnostic.path) == ("warning", f"extensionProviders[0].{path}")
+    assert words in diagnostic.message
     mesh = Mesh.build(documents("\n---\n".join((WORKLOAD, policy(provider["name"], "p")))), settings)
     assert asked(Translation(mesh))[0][0].startswith("deny")
 

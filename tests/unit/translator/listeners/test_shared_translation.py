@@ -15,7 +15,7 @@ from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.scope.virtual_hosts import VirtualHosts
 from mizzen.mesh.service import EndpointPool
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import kinds
+from mizzen.translator import proxy_classes
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from tests.unit.translator.listeners.listener_scenes import (
@@ -157,7 +157,7 @@ def test_a_profile_that_nobody_asks_for_is_forgotten() -> None:
     living = Living(A)
     living.collections(router())
     living.collections(proxy())
-    for number in range(kinds._UNUSED_UPDATES + 1):
+    for number in range(proxy_classes._UNUSED_UPDATES + 1):
         living.change(A_MOVED if number % 2 else A, OWN if number % 3 else A_MOVED)
         living.collections(proxy())
     assert living.translation.profiles == 1

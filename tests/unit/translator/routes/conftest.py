@@ -22,7 +22,7 @@ from mizzen.config import MeshConfig, parse_documents, to_config
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.routes.gateway import CarriedGatewayRoutes, gateway_route_configuration
+from mizzen.translator.routes.gateway import CachedGatewayRoutes, gateway_route_configuration
 from mizzen.translator.routes.sidecar import (
     sidecar_route_configuration,
     sidecar_route_origins,
@@ -58,7 +58,7 @@ class RoutedMesh:
     mesh_config: MeshConfig
     memo: Memo = field(default_factory=Memo)
     followed: Followed = field(default_factory=Followed)
-    gateway_routes: dict[str, CarriedGatewayRoutes] = field(default_factory=dict)
+    gateway_routes: dict[str, CachedGatewayRoutes] = field(default_factory=dict)
 
     def _proxy(self, kind: str, namespace: str, labels: dict[str, str], metadata: dict[str, Any]) -> Proxy:
         domain = f"{namespace}.svc.cluster.local"
@@ -73,13 +73,13 @@ class RoutedMesh:
         self, name: str, namespace: str, labels: dict[str, str], metadata: dict[str, Any]
     ) -> tuple[Any, ...]:
         proxy = self._proxy("sidecar", namespace, labels, metadata)
-        scope, carried = self.followed.carried(self.mesh, self.mesh.outbound_profile(proxy), self.memo)
+        scope, cached = self.followed.cached(self.mesh, self.mesh.outbound_profile(proxy), self.memo)
         if name.startswith("unix://"):
             listener = scope.egress_listener_for(0, name)
         else:
             number = name.rpartition(":")[2]
             listener = scope.egress_listener_for(int(number) if number.isdecimal() else 0)
-        return (name, listener, scope, self.mesh_config, self.memo, carried)
+        return (name, listener, scope, self.mesh_config, self.memo, cached)
 
     def sidecar_resource(
         self,

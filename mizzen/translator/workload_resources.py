@@ -24,7 +24,7 @@ from mizzen.mesh.services.registry import ServiceInstance
 from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.clusters.inbound import inbound_clusters
-from mizzen.translator.listeners.auto_passthrough import PassedServices
+from mizzen.translator.listeners.auto_passthrough import PassthroughServices
 from mizzen.translator.listeners.external_authorization import several_authorizers, unasked_about_tcp
 from mizzen.translator.listeners.gateway import GatewayListenerBuilder
 from mizzen.translator.listeners.http3 import announcing_http3
@@ -39,13 +39,13 @@ from mizzen.translator.listeners.inbound import (
     virtual_inbound_listener,
 )
 from mizzen.translator.listeners.names import listener_name
-from mizzen.translator.routes.gateway import CarriedGatewayRoutes, gateway_route_configuration
+from mizzen.translator.routes.gateway import CachedGatewayRoutes, gateway_route_configuration
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.xds.resource import Resource
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OwnResources:
+class WorkloadResources:
     """Resources of one workload, and the names of their secrets. Equal replicas share the object.
 
     `hidden_listeners` are names of outbound listeners whose addresses inbound listeners use: Envoy rejects
@@ -106,7 +106,7 @@ class ServedWorkload:
         )
 
 
-def sidecar_resources(workload: ServedWorkload, memo: Memo) -> OwnResources:
+def sidecar_resources(workload: ServedWorkload, memo: Memo) -> WorkloadResources:
     """Return the inbound listeners and clusters of a sidecar."""
     proxy, instances, sidecar = workload.proxy, workload.instances, workload.sidecar
     policies, modes, mesh_config = workload.policies, workload.modes, workload.mesh_config
@@ -138,7 +138,7 @@ def sidecar_resources(workload: ServedWorkload, memo: Memo) -> OwnResources:
         for port in ports
         if port.bind_to_port
     )
-    return OwnResources(
+    return WorkloadResources(
         clusters,
         tuple(listeners),
         diagnostics=diagnostics,
@@ -172,26 +172,26 @@ def gateway_resources(
     policies: WorkloadPolicies,
     scope: SidecarScope,
     mesh_config: MeshConfig,
-    passed: PassedServices,
+    passthrough: PassthroughServices,
     memo: Memo,
-    carried: dict[str, CarriedGatewayRoutes],
-) -> OwnResources:
+    cached: dict[str, CachedGatewayRoutes],
+) -> WorkloadResources:
     """Return the listeners and routes of a gateway, for its `merged` servers and the `policies` of its
     workload.
 
-    `mesh_config` is the mesh's with the ProxyConfig of the scope's proxies. `passed` has the filter chains of
-    the services for its AUTO_PASSTHROUGH servers. `carried` has the previous route configurations of its
-    kind, and is updated.
+    `mesh_config` is the mesh's with the ProxyConfig of the scope's proxies. `passthrough` has the filter
+    chains of the services for its AUTO_PASSTHROUGH servers. `cached` has the previous route configurations of
+    its kind, and is updated.
     """
-    made = GatewayListenerBuilder(merged, policies, mesh, scope, mesh_config, passed, memo).build()
+    made = GatewayListenerBuilder(merged, policies, mesh, scope, mesh_config, passthrough, memo).build()
     routes = tuple(
-        gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo, carried)
+        gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo, cached)
         for name, servers in made.route_configurations.items()
     )
     if mesh_config.default_config.quic_listeners:
         pairs = zip(routes, made.route_configurations.values(), strict=True)
         routes = tuple(announcing_http3(each, servers, memo) for each, servers in pairs)
-    return OwnResources(
+    return WorkloadResources(
         listeners=made.listeners,
         routes=routes,
         diagnostics=(

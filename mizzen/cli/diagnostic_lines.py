@@ -1,4 +1,4 @@
-"""Findings for a terminal: in colour, with the line of YAML and the name of its document."""
+"""Diagnostics for a terminal: in colour, with the line of YAML and the name of its document."""
 
 from __future__ import annotations
 
@@ -40,18 +40,20 @@ class _Source:
         return "".join(letter if letter.isprintable() else " " for letter in self._lines[number - 1])
 
 
-def print_findings(findings: Sequence[Diagnostic], given: Mapping[str, bytes], console: Console) -> None:
-    """Print findings. `given` holds contents that are in no file, by the name that the findings use.
+def print_diagnostics(
+    diagnostics: Sequence[Diagnostic], given: Mapping[str, bytes], console: Console
+) -> None:
+    """Print diagnostics. `given` holds contents that are in no file, by the name that the diagnostics use.
 
     No line is quoted from a Secret, or from a document that is not readable and so might be one.
     """
     sources: dict[str, _Source | None] = {}
-    for finding in findings:
-        file = finding.origin.file
+    for diagnostic in diagnostics:
+        file = diagnostic.origin.file
         if file not in sources:
             sources[file] = _read(file, given)
         source = sources[file]
-        console.print(_finding(finding, source), soft_wrap=True, highlight=False)
+        console.print(_diagnostic(diagnostic, source), soft_wrap=True, highlight=False)
 
 
 def _read(file: str, given: Mapping[str, bytes]) -> _Source | None:
@@ -61,22 +63,22 @@ def _read(file: str, given: Mapping[str, bytes]) -> _Source | None:
         return None
 
 
-def _finding(finding: Diagnostic, source: _Source | None) -> Text:
-    colour = _COLOURS[finding.severity.value]
+def _diagnostic(diagnostic: Diagnostic, source: _Source | None) -> Text:
+    colour = _COLOURS[diagnostic.severity.value]
     text = Text.assemble(
-        (f"{finding.origin}: ", "bold"),
-        (f"{finding.severity} {finding.code} ", colour),
-        f"{finding.path}: " if finding.path else "",
-        finding.message,
+        (f"{diagnostic.origin}: ", "bold"),
+        (f"{diagnostic.severity} {diagnostic.code} ", colour),
+        f"{diagnostic.path}: " if diagnostic.path else "",
+        diagnostic.message,
     )
-    number = finding.origin.line
+    number = diagnostic.origin.line
     key = source.document(number) if source is not None else None
     if source is None or key is None:
         return text
     text.append(f"\n  in {key}", style="dim")
     line = source.line(number) if key.kind != "Secret" else ""
     if line:
-        start, length = _place(line, finding.path)
+        start, length = _place(line, diagnostic.path)
         margin = f"  {number} | "
         text.append(f"\n{margin}{line}\n{' ' * (len(margin) + start)}")
         text.append("^" * length, style=colour)

@@ -1,6 +1,7 @@
 """What is wrong with the external authorizers of the workloads that documents declare.
 
-A translation finds it for the proxy of a workload; these findings show it also when files are only checked.
+A translation finds it for the proxy of a workload; these diagnostics show it also when files are only
+checked.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from mizzen.translator.translation import Translation
 _CODES: Final = frozenset({"MZ0106", "MZ0107"})
 
 
-def authorizer_findings(mesh: Mesh) -> Iterator[Diagnostic]:
-    """Yield a finding for workloads with several authorizers, or one that is not asked about plain TCP."""
+def authorizer_diagnostics(mesh: Mesh) -> Iterator[Diagnostic]:
+    """Yield a diagnostic for workloads with several authorizers, or one that is not asked about plain TCP."""
     policies = mesh.configs(AUTHORIZATION_POLICY)
     if not any(policy.spec.action is AuthorizationAction.CUSTOM for policy in policies):
         return

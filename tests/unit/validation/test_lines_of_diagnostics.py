@@ -1,4 +1,4 @@
-"""Findings stand at the line of their field, or of the nearest thing above it that the file has."""
+"""Diagnostics stand at the line of their field, or of the nearest thing above it that the file has."""
 
 from __future__ import annotations
 

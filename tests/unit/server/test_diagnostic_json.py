@@ -1,10 +1,10 @@
 from mizzen.config import Diagnostic, Origin, Severity
-from mizzen.server.findings import as_json
+from mizzen.server.diagnostic_json import as_json
 
 
-def test_a_finding_as_json_has_all_its_parts() -> None:
-    finding = Diagnostic(Severity.WARNING, "IST0101", "lacks a host", Origin("a.yaml", 3), "spec.hosts[0]")
-    assert as_json(finding) == {
+def test_a_diagnostic_as_json_has_all_its_parts() -> None:
+    diagnostic = Diagnostic(Severity.WARNING, "IST0101", "lacks a host", Origin("a.yaml", 3), "spec.hosts[0]")
+    assert as_json(diagnostic) == {
         "severity": "warning",
         "code": "IST0101",
         "file": "a.yaml",

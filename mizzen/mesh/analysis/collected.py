@@ -1,4 +1,4 @@
-"""Collects findings, each with its place."""
+"""Collects diagnostics, each with its place."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def path_text(path: FieldPath) -> str:
     return text
 
 
-class Findings:
-    """The findings so far."""
+class Diagnostics:
+    """The diagnostics so far."""
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
@@ -31,19 +31,19 @@ class Findings:
     def error(
         self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
     ) -> None:
-        """Add a finding about something that breaks traffic."""
+        """Add a diagnostic about something that breaks traffic."""
         self._add(Severity.ERROR, code, config, path, message, mentions)
 
     def warning(
         self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
     ) -> None:
-        """Add a finding about a probable mistake."""
+        """Add a diagnostic about a probable mistake."""
         self._add(Severity.WARNING, code, config, path, message, mentions)
 
     def notice(
         self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
     ) -> None:
-        """Add a finding for information only."""
+        """Add a diagnostic for information only."""
         self._add(Severity.INFO, code, config, path, message, mentions)
 
     def _add(
@@ -61,7 +61,8 @@ class Findings:
         )
 
     def at(self, current_origin: Callable[[Origin], Origin]) -> Found:
-        """Return the findings with current lines; `current_origin` gives the current place of an origin."""
+        """Return the diagnostics with current lines; `current_origin` gives the current place of an
+        origin."""
         return tuple(one.current(current_origin) for one in self.diagnostics)
 
 

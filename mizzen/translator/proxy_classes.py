@@ -1,0 +1,266 @@
+"""Kinds of proxies, and the resources that the proxies of a class share. A change updates them once for
+all."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakValueDictionary
+
+from mizzen.incremental import Database, Lookup, Table
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.label_layers import LabelLayers
+from mizzen.translator.label_rules import LabelRules
+from mizzen.translator.laid_over import NOTHING_LAID_OVER, LaidOver
+from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.part_origins import OutboundParts
+from mizzen.translator.shared_resources import SharedResources
+
+_UNUSED_UPDATES: Final = 32
+"""Number of updates of the mesh after which a class is forgotten if no proxy needed it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class ProxyClass:
+    """Proxies that share all outbound resources: they have one profile and, for gateways, the same
+    auto-passthrough hosts. Equal classes are the same object.
+
+    `wider` is the class without labels, whose resources are the base for the layers of this class; None if
+    this
+    class has its own resources without layers.
+    """
+
+    profile: OutboundProfile
+    hosts: tuple[str, ...]
+    wider: ProxyClass | None = None
+
+    @property
+    def whole(self) -> ProxyClass:
+        """The class that has resources without layers: this one, or the wider one."""
+        return self if self.wider is None else self.wider
+
+
+@dataclass(slots=True)
+class _Live:
+    """The shared resources of a class of proxies, the layers over them, and the number of updates since they
+    were last needed."""
+
+    resources: OutboundResources
+    layers: LabelLayers[ProxyClass]
+    unused: int = 0
+
+
+class ProxyClasses:
+    """The shared resources of each class of proxies, as last computed. A database's queries read them."""
+
+    def __init__(self, database: Database, mesh: Mesh, memo: Memo) -> None:
+        self._mesh = mesh
+        self._memo = memo
+        self._rules = LabelRules(mesh)
+        self._known: WeakValueDictionary[object, ProxyClass] = WeakValueDictionary()
+        self._live: dict[ProxyClass, _Live] = {}
+        self._building: dict[ProxyClass, OutboundResources] = {}
+        self._failed: dict[ProxyClass, str] = {}
+        self._shared = Table[ProxyClass, SharedResources](database, "resources that proxies share")
+        self._laid = Table[ProxyClass, LaidOver](database, "resources of proxies with labels")
+        self._wider: Lookup[LabelRules, OutboundProfile, OutboundProfile] = Lookup(
+            database, "profile without labels", self._rules, LabelRules.shared_profile
+        )
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return sum(1 + len(live.layers) for live in self._live.values())
+
+    # What queries read.
+
+    def of(self, profile: OutboundProfile, hosts: tuple[str, ...]) -> ProxyClass:
+        """Return the class of a profile's proxies; `hosts` are a gateway's auto-passthrough hosts."""
+        wider = self._wider(profile)
+        return self._class(profile, hosts, None if wider == profile else wider)
+
+    def _class(
+        self, profile: OutboundProfile, hosts: tuple[str, ...], wider: OutboundProfile | None
+    ) -> ProxyClass:
+        found = self._known.get((profile, hosts, wider))
+        if found is None:
+            whole = None if wider is None else self._class(wider, hosts, None)
+            found = self._known[profile, hosts, wider] = ProxyClass(profile, hosts, whole)
+        return found
+
+    def whole(self, proxy_class: ProxyClass) -> SharedResources:
+        """Return the shared resources without layers."""
+        return self._shared[proxy_class.whole]
+
+    def laid_over(self, proxy_class: ProxyClass) -> LaidOver:
+        """Return the layers of a class over its shared resources."""
+        return NOTHING_LAID_OVER if proxy_class.wider is None else self._laid[proxy_class]
+
+    # Incremental updates.
+
+    def renew(self, mesh: Mesh) -> None:
+        """Replace the mesh by one with the same settings. Resources are updated when they are needed."""
+        self._mesh = mesh
+        self._failed.clear()
+        self._rules = self._rules.renewed(mesh)
+        self._wider.renew(self._rules)
+        for live in self._live.values():
+            live.unused += 1
+        unused = [proxy_class for proxy_class, live in self._live.items() if live.unused > _UNUSED_UPDATES]
+        for live in self._live.values():
+            unused += [proxy_class for proxy_class in live.layers if not self._laid.is_read(proxy_class)]
+        for proxy_class in unused:
+            self._drop(proxy_class)
+        if unused:
+            self._forget_scopes()
+
+    def changed(self) -> Iterator[None]:
+        """Update the resources that queries read, in steps. Discard those whose update fails, so that their
+        readers run again."""
+        for proxy_class, live in tuple(self._live.items()):
+            if self._shared.is_read(proxy_class) and self._is_brought(proxy_class):
+                for each in live.layers.behind:
+                    self._is_brought(each)
+                yield
+
+    def _is_brought(self, proxy_class: ProxyClass) -> bool:
+        try:
+            self._bring(proxy_class)
+        except Exception:
+            self._discard(proxy_class)
+            self._failed.pop(proxy_class, None)
+            return False
+        return True
+
+    def bring(self, proxy_class: ProxyClass) -> None:
+        """Update the shared resources of a class. Their readers run again if they differ now."""
+        if self._is_current(proxy_class):
+            return
+        if proxy_class.wider is not None:
+            self._bring(proxy_class.wider)
+        self._bring(proxy_class)
+
+    def _is_current(self, proxy_class: ProxyClass) -> bool:
+        live = self._live.get(proxy_class.whole)
+        if (
+            live is None
+            or live.resources.mesh is not self._mesh
+            or proxy_class.whole not in self._shared.values_now
+        ):
+            return False
+        live.unused = 0
+        return proxy_class.wider is None or live.layers.is_current(proxy_class)
+
+    def _bring(self, proxy_class: ProxyClass) -> None:
+        if proxy_class in self._failed:
+            raise RuntimeError(self._failed[proxy_class])
+        try:
+            if proxy_class.wider is None:
+                self._build_or_update(proxy_class)
+            else:
+                self._laid[proxy_class] = self._live[proxy_class.wider].layers.bring(
+                    proxy_class, proxy_class.profile
+                )
+        except Exception as error:
+            # For the next proxies of the class. The exception itself would keep an outdated mesh in memory.
+            self._failed[proxy_class] = f"{type(error).__name__}: {error}"
+            raise
+
+    def _build_or_update(self, proxy_class: ProxyClass) -> None:
+        live = self._live.get(proxy_class)
+        if live is None:
+            made = OutboundResources(self._mesh, proxy_class.profile, proxy_class.hosts, self._memo)
+            deque(made.build(), maxlen=0)
+            live = self._live[proxy_class] = self._living(made)
+        live.unused = 0
+        if live.resources.mesh is not self._mesh:
+            live.resources.update(self._mesh)
+            live.layers.note_step(self._rules)
+        elif proxy_class in self._shared.values_now:
+            return
+        self._shared[proxy_class] = live.resources.shared
+
+    def knows(self, proxy_class: ProxyClass) -> bool:
+        """Return whether the resources of a class exist, or are known to fail."""
+        return self.has(proxy_class) or proxy_class in self._failed or proxy_class.whole in self._failed
+
+    def has(self, proxy_class: ProxyClass) -> bool:
+        """Return whether the resources of a class exist."""
+        return proxy_class.whole in self._live
+
+    def prepare(self, proxy_class: ProxyClass) -> Iterator[None]:
+        """Do the costly work of the first `bring` in small steps. The mesh may be replaced between the steps.
+        Errors are not raised here, but by `bring`."""
+        whole = proxy_class.whole
+        building = self._building[whole] = OutboundResources(
+            self._mesh, whole.profile, whole.hosts, self._memo
+        )
+        try:
+            yield from building.build()
+            if self._building.get(whole) is building:
+                self._live.setdefault(whole, self._living(building))
+        except Exception:
+            return  # `bring` will fail as well, and its caller searches for the cause
+        finally:
+            if self._building.get(whole) is building:
+                del self._building[whole]
+
+    def take_over(self, proxy_class: ProxyClass, other: ProxyClasses) -> None:
+        """Copy the resources of a class from `other`, whose mesh may differ."""
+        whole = proxy_class.whole
+        known = other._live.get(other._class(whole.profile, whole.hosts, None))
+        if known is None or whole in self._live:
+            return
+        if known.resources.mesh.settings is self._mesh.settings:
+            self._live[whole] = self._living(known.resources.copy())
+
+    def _living(self, resources: OutboundResources) -> _Live:
+        return _Live(resources, LabelLayers(resources, self._rules))
+
+    def forget(self, proxy_class: ProxyClass) -> None:
+        """Forget the resources of a class, so that they are built again the next time."""
+        for each in (proxy_class, proxy_class.whole):
+            self._drop(each)
+            self._failed.pop(each, None)
+
+    def keep(self, classes: Iterable[ProxyClass]) -> None:
+        """Forget everything that none of these classes needs."""
+        wanted = {each for proxy_class in classes for each in (proxy_class, proxy_class.whole)}
+        gone = [*(self._live.keys() - wanted)]
+        for live in self._live.values():
+            gone += [proxy_class for proxy_class in live.layers if proxy_class not in wanted]
+        for proxy_class in gone:
+            self._drop(proxy_class)
+        self._forget_scopes(wanted)
+
+    def _drop(self, proxy_class: ProxyClass) -> None:
+        live = self._live.get(proxy_class.whole)
+        if live is None:
+            return
+        layers = (proxy_class,) if proxy_class.wider is not None else tuple(live.layers)
+        for each in layers:
+            live.layers.forget(each)
+            self._laid.discard(each)
+        if proxy_class.wider is None:
+            del self._live[proxy_class]
+            self._shared.discard(proxy_class)
+
+    def _discard(self, proxy_class: ProxyClass) -> None:
+        if proxy_class.wider is None:
+            self._shared.discard(proxy_class)
+        else:
+            self._laid.discard(proxy_class)
+
+    def _forget_scopes(self, more: Iterable[ProxyClass] = ()) -> None:
+        layers = (proxy_class for live in self._live.values() for proxy_class in live.layers)
+        classes = (*self._live, *layers, *self._building, *more)
+        self._mesh.forget_scopes(proxy_class.profile for proxy_class in classes)
+
+    def parts(self, proxy_class: ProxyClass, route_configuration: str = "") -> OutboundParts:
+        """Return the parts of the resources of a class, which must be up to date."""
+        live = self._live[proxy_class.whole]
+        layer = live.layers.get(proxy_class)
+        return live.resources.parts if layer is None else layer.parts(route_configuration)
