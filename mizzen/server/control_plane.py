@@ -431,7 +431,7 @@ class ControlPlane:
         """Translate for a proxy that has just connected."""
         live = self._live[key]
         if not await self._in_worker(self._translation.knows, live.proxy, urgency=Urgency.PROXY):
-            async with self._preparing:  # one at a time: the first proxy of a kind prepares it for all
+            async with self._preparing:  # one at a time: the first proxy of a class prepares it for all
                 steps = self._translation.prepare(live.proxy)
                 await self._worker.do_in_slices(Urgency.PROXY, steps, SLICE_SECONDS)
         made = await self._in_worker(self._translate_first, live, urgency=Urgency.PROXY)

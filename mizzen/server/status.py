@@ -238,7 +238,7 @@ def whole(
     `certificates` is the status of workload certificates; None if none are served.
     """
     now = time.time()
-    count = cache(_count)  # proxies of a kind ask for the same thousands of names
+    count = cache(_count)  # proxies of a class ask for the same thousands of names
     is_named = cache(_is_named)
     twice = same_node_warnings(clients)
     shared = same_address_warnings(clients, proxy_of, snapshot_of)

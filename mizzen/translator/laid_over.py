@@ -24,7 +24,7 @@ class Layer:
         self._laid: tuple[Collection, Collection] | None = None
 
     def on(self, below: Collection) -> Collection:
-        """Return the collection `below` with this layer: the same object for all proxies of a kind."""
+        """Return the collection `below` with this layer: the same object for all proxies of a class."""
         if self is NO_LAYER:
             return below
         laid = self._laid

@@ -1,4 +1,4 @@
-"""The resources that all proxies of a kind share, as a value."""
+"""The resources that all proxies of a class share, as a value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mizzen.xds.snapshot import Collection
 
 
 class SharedResources(NamedTuple):
-    """The current resources that all proxies of a kind share, and the values that each proxy's own resources
+    """The current resources that all proxies of a class share, and the values that each proxy's own resources
     depend on. Equal if nothing has changed. Gateways depend on the whole scope.
 
     `gateway_routes` has, by name, the previous route configurations of a class of gateways. Only this part is

@@ -21,7 +21,7 @@ class Memo:
     snapshot. The parts of a proxy that a function reads are a small value made for the purpose (`Client`,
     `Viewpoint`). So proxies share a result if these parts are equal.
 
-    The memo has only weak references. Its users hold the values (the resources that proxies of a kind share,
+    The memo has only weak references. Its users hold the values (the resources that proxies of a class share,
     or a gateway's own ones) until they replace them, so no cleanup is needed. If the function raises, nothing
     is remembered.
     """
