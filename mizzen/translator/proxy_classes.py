@@ -111,11 +111,19 @@ class ProxyClasses:
             live.unused += 1
         unused = [proxy_class for proxy_class, live in self._live.items() if live.unused > _UNUSED_UPDATES]
         for live in self._live.values():
-            unused += [proxy_class for proxy_class in live.layers if not self._laid.is_read(proxy_class)]
+            unused += [
+                each for each in live.layers if not (self._laid.is_read(each) and self._is_layered(each))
+            ]
         for proxy_class in unused:
             self._drop(proxy_class)
         if unused:
             self._forget_scopes()
+
+    def _is_layered(self, proxy_class: ProxyClass) -> bool:
+        """Return whether the proxies of a class still differ from the wider one by their labels alone. With a
+        different Sidecar they belong to a different class, and the layer would be wrong."""
+        wider = proxy_class.wider
+        return wider is not None and self._wider.values_now.get(proxy_class.profile) == wider.profile
 
     def changed(self) -> Iterator[None]:
         """Update the resources that queries read, in steps. Discard those whose update fails, so that their

@@ -77,13 +77,11 @@ BY_IDENTITY = [
     ("rules", "shopper", "stranger"), BY_IDENTITY, ids=[str(each[0][0]) for each in BY_IDENTITY]
 )
 async def test_who_calls_decides(
-    pair: Pair, rules: list[dict[str, Any]], shopper: bool, unregistered: bool
+    pair: Pair, rules: list[dict[str, Any]], shopper: bool, stranger: bool
 ) -> None:
     """The same for HTTP and for TCP: what is not allowed is 403, or closed."""
-    await answers(
-        pair, policy(rules), SERVICE_PORT, [200 if each else 403 for each in (shopper, unregistered)]
-    )
-    await answers(pair, policy(rules), TCP_PORT, [200 if each else 0 for each in (shopper, unregistered)])
+    await answers(pair, policy(rules), SERVICE_PORT, [200 if each else 403 for each in (shopper, stranger)])
+    await answers(pair, policy(rules), TCP_PORT, [200 if each else 0 for each in (shopper, stranger)])
 
 
 async def test_who_is_denied_is_denied(pair: Pair) -> None:

@@ -189,9 +189,9 @@ async def test_a_gateway_of_the_mesh_asks_for_the_mesh_s_certificates(pair: Pair
     assert "URI=spiffe://cluster.local/ns/default/sa/edge" in told
     assert CLIENT in told
 
-    unregistered = ssl.create_default_context()
-    unregistered.check_hostname, unregistered.verify_mode = False, ssl.CERT_NONE
-    async with httpx.AsyncClient(verify=unregistered, trust_env=False, timeout=60) as client:
+    stranger = ssl.create_default_context()
+    stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+    async with httpx.AsyncClient(verify=stranger, trust_env=False, timeout=60) as client:
         with pytest.raises((httpx.TransportError, ssl.SSLError)):
             await client.get(
                 f"https://{gateway.address}:{GATEWAY_PORT}/", extensions={"sni_hostname": "inside.example"}

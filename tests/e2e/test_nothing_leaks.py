@@ -144,7 +144,7 @@ async def use(run: Run) -> None:
 
 
 async def say_to_control_plane(shop: Shop, token: str) -> None:
-    """Come as an unregistered host with a token, on a port where tokens count for nothing."""
+    """Come as a stranger with a token, on a port where tokens count for nothing."""
     async with grpc.aio.insecure_channel(shop.topology.xds_address) as channel:
         method = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
         call = channel.stream_stream(method)(metadata=(("authorization", f"Bearer {token}"),))

@@ -91,7 +91,7 @@ async def test_a_valid_token_passes_and_its_claims_become_headers(gateway: Calle
         token(iss="somebody@example.com"),
         "no.token.atall",
     ],
-    ids=["expired", "signed by an unregistered host", "of another issuer", "no token"],
+    ids=["expired", "signed by a stranger", "of another issuer", "no token"],
 )
 async def test_a_wrong_token_is_refused(gateway: Caller, shown: str) -> None:
     assert (await ask(gateway, shown)).status_code == 401
@@ -254,13 +254,13 @@ async def test_a_route_is_chosen_by_claims(gateway: Caller, mesh: LiveMesh) -> N
     }
     teapot = {"directResponse": {"status": 418}}
     routes = [{"match": [{"uri": {"exact": path}, "headers": h}], **teapot} for path, h in by_claims.items()]
-    unregistered = {"uri": {"exact": "/stranger"}, "withoutHeaders": {f"{claims}.sub": {}}}
+    stranger = {"uri": {"exact": "/stranger"}, "withoutHeaders": {f"{claims}.sub": {}}}
     meta = {"name": "by-claims"}
     host = "claims.example.com"
     spec = {
         "hosts": [host],
         "gateways": ["claims"],
-        "http": [*routes, {"match": [unregistered], **teapot}, {"directResponse": {"status": 204}}],
+        "http": [*routes, {"match": [stranger], **teapot}, {"directResponse": {"status": 204}}],
     }
     server = {"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": [host]}
     api = {"apiVersion": "networking.istio.io/v1"}

@@ -25,8 +25,8 @@ class ServiceResources(NamedTuple):
     """The clusters of a service and their load assignments; `passthrough` are those that an AUTO_PASSTHROUGH
     gateway has in addition.
 
-    The resources that proxies of a class share hold a reference to it. While one does, the memo finds the same
-    object for other kinds too.
+    The resources that proxies of a class share hold a reference to it. While one does, the memo finds the
+    same object for other kinds too.
     """
 
     clusters: ServiceClusters

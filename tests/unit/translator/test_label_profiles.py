@@ -206,3 +206,16 @@ def test_a_rule_that_mentions_a_label_comes_to_choose_by_it() -> None:
         *STANDING, policy("of-x", "web.example", "f", connectionPool={"tcp": {"maxConnections": 3}})
     )
     living.compare()
+
+
+def test_a_layer_goes_when_a_sidecar_comes_for_its_proxies() -> None:
+    """In one update with a host of a labelled rule: the layer is no longer right for any proxy."""
+    far = entry("far", 8090)
+    far["metadata"]["namespace"] = "elsewhere"
+    rule = labelled("of-near", "near.example", "a")
+    sidecar = {"workloadSelector": {"labels": {"app": "a"}}, "egress": [{"hosts": ["./*"]}]}
+    living = Living(far, rule)
+    living.compare()
+    living.change(far, rule, entry("near", 8090), document("Sidecar", "for-a", sidecar))
+    assert list(living.translation.concerned())
+    living.compare()

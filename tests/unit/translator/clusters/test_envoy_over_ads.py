@@ -199,7 +199,7 @@ async def answer(port: int) -> bytes:
 
 @pytest.mark.envoy
 async def test_mutual_tls_is_spoken_where_it_is_understood_and_proves_who_speaks(tmp_path: Path) -> None:
-    workload, unregistered = (
+    workload, stranger = (
         "spiffe://cluster.local/ns/default/sa/a",
         "spiffe://cluster.local/ns/default/sa/b",
     )
@@ -208,7 +208,7 @@ async def test_mutual_tls_is_spoken_where_it_is_understood_and_proves_who_speaks
         # A cluster's host -> its endpoint: port, what it is said to speak, who it is said to be.
         "mutual.example": (secure, "istio", workload, b"ahoy"),
         "plain.example": (plain_text, "disabled", workload, b"ahoy"),
-        "stranger.example": (secure, "istio", unregistered, b""),
+        "stranger.example": (secure, "istio", stranger, b""),
     }
     resources = [echo(secure, mutual=True), echo(plain_text, mutual=False), *mesh_secrets(workload)]
     ports = {}
