@@ -133,8 +133,9 @@ class TranslationOnDemand:
         if proxy_class != self._earlier.proxy_class(proxy):
             return None
         self._shared(proxy)
-        found = self._differences[proxy_class]
-        if any(map(_asks_otherwise, found)):
+        # A proxy that came to this class may have been asked about first: then there is no difference.
+        found = self._differences.get(proxy_class)
+        if found is None or any(map(_asks_otherwise, found)):
             return None
         listens_otherwise = any(_type(each) == type_urls.LISTENER for each in found)
         if proxy.type != "router" and not listens_otherwise and self._serves_as_before(proxy):

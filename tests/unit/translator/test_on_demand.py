@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 import mizzen
+from mizzen.config import ConfigChange, parse_documents, to_config
+from mizzen.config.group_kinds import VIRTUAL_SERVICE
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.on_demand import TranslationOnDemand
@@ -79,3 +81,38 @@ def _sent(snapshot: Snapshot) -> Iterator[tuple[tuple[str, str], bytes]]:
     for type_url in _TYPES:
         for name, resource in snapshot.collection(type_url).resources.items():
             yield (type_url, name), resource.value
+
+
+def test_a_proxy_that_comes_to_a_class_first_leaves_the_difference_unknown() -> None:
+    """Only what proxies of one class were sent before can be compared."""
+    text = yaml.safe_dump_all([
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "ServiceEntry",
+            "metadata": {"name": "web"},
+            "spec": {"hosts": ["web.example"], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}]},
+        },
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": "for-a"},
+            "spec": {
+                "hosts": ["web.example"],
+                "http": [{"match": [{"sourceLabels": {"app": "a"}}], "redirect": {"uri": "/x"}}],
+            },
+        },
+    ])  # fmt: skip
+    documents = [to_config(each)[0] for each in parse_documents(text.encode(), "mesh.yaml").documents]
+    mesh = Mesh.build([each for each in documents if each is not None])
+    metadata = {"NAMESPACE": "default"}
+    node = "sidecar~10.9.9.{}~{}.default~default.svc.cluster.local"
+    one = mizzen.Proxy.from_node(
+        {"id": node.format(1, "a"), "metadata": {**metadata, "LABELS": {"app": "a"}}}
+    )
+    other = mizzen.Proxy.from_node({"id": node.format(2, "b"), "metadata": metadata})
+    rule = next(iter(mesh.configs(VIRTUAL_SERVICE)))
+    changed, _ = mesh.updated(ConfigChange((), (rule.key,)))
+    later = TranslationOnDemand(Translation(mesh)).later(changed)
+    assert later.resource(one, type_urls.ROUTE, "80") is not None
+    assert later.differing(one) is None, "it was of another class"
+    assert later.differing(other) is None
