@@ -50,12 +50,15 @@ ALTER TABLE in_force RENAME TO without_groups;
 DROP INDEX in_force_digest;
 {_IN_FORCE}
 INSERT INTO in_force
-    SELECT file, substr(api_version, 1, max(0, instr(api_version, '/') - 1)), kind, namespace, name,
+    SELECT file, ifnull(api_group, ''), kind, namespace, name,
         digest, written_in, line, since
-    FROM without_groups JOIN document USING (digest);
+    FROM without_groups LEFT JOIN (
+        SELECT digest, substr(api_version, 1, max(0, instr(api_version, '/') - 1)) AS api_group FROM document
+    ) USING (digest);
 DROP TABLE without_groups;
 """  # noqa: S608 - all its parts are constants
-"""In the first version documents had no groups."""
+"""In the first version documents had no groups. A document whose content is missing gets none either:
+it is kept, because the load refuses a database that lacks a content."""
 
 _STEPS: Final = {0: _DOCUMENTS + _IN_FORCE, 1: _FROM_VERSION_1}
 """What makes the database of this version from an earlier one; 0 is an empty file."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.document import Config
 from mizzen.config.group_kinds import SECRET
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy_questions import ProxyQuestions
@@ -98,8 +99,8 @@ def _elsewhere(mesh: ProxyQuestions, names: Collection[str], namespace: str) -> 
     those that no namespace has."""
     if not names:
         return
-    for config in mesh.configs(SECRET):
-        if config.name in names and config.namespace != namespace:
+    for config in _secrets_named(mesh, names):
+        if config.namespace != namespace:
             yield Diagnostic(
                 Severity.WARNING,
                 UNUSABLE_SECRET,
@@ -108,6 +109,11 @@ def _elsewhere(mesh: ProxyQuestions, names: Collection[str], namespace: str) -> 
                 config.origin_of("metadata", "namespace"),
                 "metadata.namespace",
             )
+
+
+def _secrets_named(mesh: ProxyQuestions, names: Collection[str]) -> list[Config[Any]]:
+    """Return the Secrets with one of these names, of all namespaces, in the order of their keys."""
+    return sorted((each for each in mesh.configs(SECRET) if each.name in names), key=lambda each: each.key)
 
 
 def why_not_sent(mesh: ProxyQuestions, proxy: Proxy, wanted: SecretNames, memo: Memo) -> str:
@@ -127,7 +133,7 @@ def why_not_sent(mesh: ProxyQuestions, proxy: Proxy, wanted: SecretNames, memo: 
         return f"a proxy gets only Secrets of its own namespace {namespace}, by credentialName: NAME"
     # Roots may also be in the Secret of the certificate.
     names = dict.fromkeys((own, own.removesuffix(CA_SUFFIX) if wanted.roots else own))
-    elsewhere = next((each for each in mesh.configs(SECRET) if each.name in names), None)
+    elsewhere = next(iter(_secrets_named(mesh, names)), None)
     if elsewhere is not None:
         return (
             f"Secret {elsewhere.name} is in namespace {elsewhere.namespace} ({elsewhere.origin}), and a "

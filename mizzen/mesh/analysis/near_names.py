@@ -8,7 +8,7 @@ finds it by one of its own. What many names share is not used.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 from mizzen.config.schema_fields import nearest
@@ -51,11 +51,20 @@ def near(names: Parts, place: str, name: str) -> str | None:
     found: set[str] = set()
     for length in range(max(2, len(name) - _LONGER), len(name) + _LONGER + 1):
         for part in _parts(place, name, length):
-            alike = names.get(part)
-            if alike is not None and len(alike) <= _MOST:
-                found.update(alike.values())
+            found.update(_few((names.get(part) or LayeredDict[Any, str]()).values()))
     letters = _DIGITS.sub("", name)
     return nearest(name, sorted(each for each in found if _DIGITS.sub("", each) != letters))
+
+
+def _few(names: Iterable[str]) -> set[str]:
+    """Return the names, or nothing if they are too many different ones. A name may come many times: once for
+    each namespace that has it."""
+    found: set[str] = set()
+    for name in names:
+        found.add(name)
+        if len(found) > _MOST:
+            return set()
+    return found
 
 
 class NearNames(Generic[Key, Member]):

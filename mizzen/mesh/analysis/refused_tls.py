@@ -84,7 +84,8 @@ def check_unlabelled_workload(mesh: AnalysedMesh, workload: Workload, diagnostic
     it has a proxy (MZ0223)."""
     if workload.is_pod or workload.tls_mode == "istio" or not mesh.settings.mutual_tls:
         return
-    for key in mesh.registry.by_address.under(workload.address):
+    at_address = mesh.registry.by_address.under(workload.address)
+    for key in sorted(at_address):  # they stand in the order in which they arrived
         service = mesh.registry.services[key]
         if service.mesh_external or service.is_alias:
             continue
@@ -93,12 +94,23 @@ def check_unlabelled_workload(mesh: AnalysedMesh, workload: Workload, diagnostic
         for port in service.ports:
             if effective_traffic_policy(rule, port.number, "", mesh.mesh_config).tls is not None:
                 continue
-            for endpoint in mesh.registry.by_address.under(workload.address)[key]:
+            for endpoint in at_address[key]:
+                if not _is_of(endpoint, workload):
+                    continue
                 number = endpoint.port_named(port.name) or 0
                 policy = _refusing(mesh, endpoint.namespace, dict(endpoint.labels), number, None)
                 if policy is not None:
                     _unlabelled(mesh, workload, policy, diagnostics)
                     return
+
+
+def _is_of(endpoint: Endpoint, workload: Workload) -> bool:
+    """Return False for the endpoint of a different workload at the same address."""
+    return (
+        endpoint.workload_name == workload.key.name
+        and endpoint.namespace == workload.key.namespace
+        and endpoint.labels == workload.endpoint_labels
+    )
 
 
 def _unlabelled(mesh: AnalysedMesh, workload: Workload, policy: Policy, diagnostics: Diagnostics) -> None:

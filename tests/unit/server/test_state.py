@@ -94,7 +94,16 @@ def test_a_restart_ends_where_a_server_that_went_on_would_be(
 def test_a_state_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     """Its documents had no groups: that of their apiVersion is theirs."""
     run(tmp_path / "s", {"a.yaml": file("a.yaml", a=1, b=2)})
-    path = tmp_path / "s" / "documents.sqlite3"
+    of_first_version(tmp_path / "s" / "documents.sqlite3")
+    configuration = run(tmp_path / "s", {"a.yaml": file("a.yaml", a="many", b=3)})
+    assert ports(configuration) == {"a": 1, "b": 3}
+    assert restored(configuration) == ["a"]
+    assert not [*(tmp_path / "s").glob("*corrupt*")]
+    with state_in(tmp_path / "s") as state:
+        assert len(_all(state.read())) == 2
+
+
+def of_first_version(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.executescript("""
             ALTER TABLE in_force RENAME TO later;
@@ -109,12 +118,6 @@ def test_a_state_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
             CREATE INDEX in_force_digest ON in_force (digest);
             PRAGMA user_version = 1;
         """)
-    configuration = run(tmp_path / "s", {"a.yaml": file("a.yaml", a="many", b=3)})
-    assert ports(configuration) == {"a": 1, "b": 3}
-    assert restored(configuration) == ["a"]
-    assert not [*(tmp_path / "s").glob("*corrupt*")]
-    with state_in(tmp_path / "s") as state:
-        assert len(_all(state.read())) == 2
 
 
 def test_documents_of_one_name_and_two_groups_are_both_kept(tmp_path: Path) -> None:
@@ -243,13 +246,18 @@ def lacking(path: Path) -> None:
     database.close()
 
 
+def lacking_in_the_first_version(path: Path) -> None:
+    of_first_version(path)
+    lacking(path)
+
+
 def nonsense(path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("UPDATE document SET content = '{'")
     database.close()
 
 
-@pytest.mark.parametrize("damage", [garbage, half, newer, lacking, nonsense])
+@pytest.mark.parametrize("damage", [garbage, half, newer, lacking, lacking_in_the_first_version, nonsense])
 def test_a_corrupt_state_is_moved_aside_and_made_anew(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     run(tmp_path / "s", {"a.yaml": file("a.yaml", a=1)})
     damage(tmp_path / "s" / "documents.sqlite3")

@@ -10,6 +10,7 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.proxy_secrets import why_not_sent
 from mizzen.translator.translation import Translation
 
 GATEWAY = """\
@@ -31,12 +32,21 @@ metadata:
 """
 
 
-def translated(text: str) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
+PROXY = Proxy.from_node(
+    {
+        "id": "router~10.0.0.9~edge.istio-system~istio-system.svc.cluster.local",
+        "metadata": {"LABELS": {"istio": "edge"}},
+    }
+)
+
+
+def mesh_of(text: str) -> Mesh:
     configs = [config for config, _ in map(to_config, parse_documents(text.encode(), "mesh.yaml").documents)]
-    mesh = Mesh.build([config for config in configs if config is not None], MeshConfig())
-    node_id = "router~10.0.0.9~edge.istio-system~istio-system.svc.cluster.local"
-    proxy = Proxy.from_node({"id": node_id, "metadata": {"LABELS": {"istio": "edge"}}})
-    return Translation(mesh).translate(proxy)
+    return Mesh.build([config for config in configs if config is not None], MeshConfig())
+
+
+def translated(text: str) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
+    return Translation(mesh_of(text)).translate(PROXY)
 
 
 def diagnostics(text: str) -> list[Diagnostic]:
@@ -52,6 +62,18 @@ def test_a_secret_of_another_namespace_is_named(namespace: str) -> None:
     assert (found.code, str(found.origin), found.path) == ("MZ0300", "mesh.yaml:15", "metadata.namespace")
     assert "by proxies of namespace istio-system" in found.message
     assert found.message.endswith("; move it to istio-system")
+
+
+@pytest.mark.parametrize("namespaces", [("a", "b"), ("b", "a")])
+def test_secrets_of_other_namespaces_stand_in_a_stable_order(namespaces: tuple[str, str]) -> None:
+    gateway, _, secret = GATEWAY.partition("---\n")
+    text = "---\n".join([gateway, *(secret.replace("NAMESPACE", each) for each in namespaces)])
+    lines = {name: text[: text.index(f"namespace: {name}\n")].count("\n") + 1 for name in namespaces}
+    assert [each.origin.line for each in diagnostics(text)] == [lines["a"], lines["b"]]
+    translation = Translation(mesh_of(text))
+    wanted = translation.own(PROXY).secrets
+    why = why_not_sent(mesh_of(text), PROXY, wanted, translation.memo)
+    assert why.startswith("Secret certificate is in namespace a ")
 
 
 def test_what_is_wrong_with_the_right_one_is_said_alone() -> None:

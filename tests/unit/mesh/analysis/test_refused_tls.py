@@ -6,6 +6,7 @@ import pytest
 
 from mizzen.config import MeshConfig, Severity
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.group_kinds import PEER_AUTHENTICATION
 from mizzen.mesh.analysis import Analysis, analyze
 from mizzen.mesh.snapshot import Mesh
 from tests.unit.mesh.analysis.test_incremental_analysis import found, one_by_one
@@ -156,3 +157,56 @@ def test_a_change_costs_what_it_touches_however_much_there_is() -> None:
             computed.append(analysis.computed - before)
     assert 0 < computed[0] == computed[2] < 20
     assert 0 < computed[1] == computed[3] < 20
+
+
+VM = """---
+kind: WorkloadEntry
+metadata: {name: vm}
+spec: {address: 10.0.0.1, labels: {app: vm}}
+"""
+
+
+def selecting(app: str, name: str = "", port: int = 80) -> str:
+    """Return a Service that selects workloads by their label."""
+    return f"""---
+kind: Service
+metadata: {{name: {name or app}}}
+spec: {{selector: {{app: {app}}}, ports: [{{name: http, port: {port}}}]}}
+"""
+
+
+def strict(app: str, mtls: str = "mtls: {mode: STRICT}") -> str:
+    return f"""---
+kind: PeerAuthentication
+metadata: {{name: of-{app}}}
+spec: {{selector: {{matchLabels: {{app: {app}}}}}, {mtls}}}
+"""
+
+
+def named_policy(mesh: Mesh) -> str:
+    """Return the name of the policy that the only MZ0223 names."""
+    [one] = of_code(list(analyze(mesh)), "MZ0223")
+    [name] = [
+        each.name for each in mesh.configs(PEER_AUTHENTICATION) if f" {each.origin} refuses" in one.message
+    ]
+    return name
+
+
+def test_a_pod_at_the_same_address_is_a_different_workload() -> None:
+    pod = """
+kind: Pod
+metadata: {name: pod, labels: {app: pod}}
+status: {podIP: 10.0.0.1, phase: Running}
+"""
+    text = pod + selecting("pod") + selecting("vm") + VM
+    assert of_code(list(analyze(served(text + strict("pod")))), "MZ0223") == []
+    assert named_policy(served(text + strict("pod") + strict("vm"))) == "of-vm"
+
+
+def test_the_named_policy_does_not_depend_on_the_order_of_arrival() -> None:
+    """Two services call different ports of a workload, for which different policies decide."""
+    text = VM.removeprefix("---") + strict("vm", "portLevelMtls: {90: {mode: STRICT}}") + POLICY
+    first, second = selecting("vm", "a"), selecting("vm", "b", 90)
+    *_, mesh = one_by_one(served(text + second), text + second + first)
+    assert named_policy(mesh) == "peers"
+    assert named_policy(served(text + first + second)) == "peers"

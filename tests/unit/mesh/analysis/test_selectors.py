@@ -89,6 +89,12 @@ def test_a_policy_of_the_root_namespace_is_for_workloads_of_all(found: Found) ->
     assert found(REVIEWS, policy("PeerAuthentication", "app: reviwes", "istio-system")) == [MEANT]
 
 
+def test_a_label_that_many_namespaces_have_is_meant_too(found: Found) -> None:
+    many = [REVIEWS.replace("name: ", f"namespace: n{number}, name: ") for number in range(60)]
+    assert found(*many, policy("PeerAuthentication", "app: reviwes", "istio-system")) == [MEANT]
+    assert found(*many, policy("PeerAuthentication", "ap: reviews", "istio-system")) == [MEANT]
+
+
 def test_a_sidecar_may_be_for_callers_that_nobody_writes_down(found: Found) -> None:
     assert found(REVIEWS, sidecar("app: reviwes")) == [("IST0101", "did you mean app=reviews?")]
     assert found(REVIEWS, sidecar("app: shop")) == []
