@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from copy import copy
 from itertools import islice
 from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
@@ -76,7 +77,7 @@ class OutboundResources:
         self.readers: Readers[Fact, int] = Readers()
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self.cached = CachedRoutes()
-        self.gateway_routes: dict[str, CachedGatewayRoutes] = {}
+        self.gateway_routes: WeakValueDictionary[str, CachedGatewayRoutes] = WeakValueDictionary()
         self.step = Step(0, NOTHING_DIFFERS, {}, frozenset())
         self.clusters = Collection(type_urls.CLUSTER, {})
         self.endpoints = Collection(type_urls.ENDPOINT, {})
@@ -156,6 +157,7 @@ class OutboundResources:
         """Return a copy that can be updated separately."""
         made = copy(self)
         made.cached = copy(self.cached)
+        made.gateway_routes = self.gateway_routes.copy()
         return made
 
     def build(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
@@ -18,8 +19,8 @@ class SharedResources(NamedTuple):
     """The current resources that all proxies of a class share, and the values that each proxy's own resources
     depend on. Equal if nothing has changed. Gateways depend on the whole scope.
 
-    `gateway_routes` has, by name, the previous route configurations of a class of gateways. Only this part is
-    mutable: each holds the last state that was computed.
+    `gateway_routes` has, by name, the previous route configurations of a class of gateways. Only this mapping
+    is mutable. The resources of the gateways hold its values: a name goes with the last gateway that has it.
     """
 
     clusters: Collection
@@ -32,4 +33,4 @@ class SharedResources(NamedTuple):
     scope: SidecarScope | None
     passthrough: PassthroughServices
     mesh_config: MeshConfig
-    gateway_routes: dict[str, CachedGatewayRoutes]
+    gateway_routes: WeakValueDictionary[str, CachedGatewayRoutes]

@@ -3,7 +3,7 @@ its kind. The shared ones are in outbound.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,8 @@ class WorkloadResources:
     `hidden_listeners` are names of outbound listeners whose addresses inbound listeners use: Envoy rejects
     two listeners with one address. `ports` are those of a sidecar's workload. `route_servers` are the servers
     of each route configuration of a gateway. `chain_origins` are the origins of the filter chains of each of
-    its listeners, in order. The reference `passthrough` keeps these chains in the memo for other workloads.
+    its listeners, in order. `cached_routes` keeps what their next versions reuse. The reference
+    `passthrough` keeps these chains in the memo for other workloads.
     """
 
     clusters: tuple[Resource, ...] = ()
@@ -63,6 +64,7 @@ class WorkloadResources:
     ports: tuple[InboundPort, ...] = ()
     route_servers: Mapping[str, tuple[GatewayServer, ...]] = field(default_factory=dict)
     chain_origins: Mapping[str, tuple[tuple[Origin, ...], ...]] = field(default_factory=dict)
+    cached_routes: tuple[CachedGatewayRoutes, ...] = ()
     passthrough: PassthroughChains | None = None
 
 
@@ -174,20 +176,21 @@ def gateway_resources(
     mesh_config: MeshConfig,
     passthrough: PassthroughServices,
     memo: Memo,
-    cached: dict[str, CachedGatewayRoutes],
+    known: MutableMapping[str, CachedGatewayRoutes],
 ) -> WorkloadResources:
     """Return the listeners and routes of a gateway, for its `merged` servers and the `policies` of its
     workload.
 
     `mesh_config` is the mesh's with the ProxyConfig of the scope's proxies. `passthrough` has the filter
-    chains of the services for its AUTO_PASSTHROUGH servers. `cached` has the previous route configurations of
+    chains of the services for its AUTO_PASSTHROUGH servers. `known` has the previous route configurations of
     its kind, and is updated.
     """
     made = GatewayListenerBuilder(merged, policies, mesh, scope, mesh_config, passthrough, memo).build()
-    routes = tuple(
-        gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo, cached)
+    cached = tuple(
+        gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo, known)
         for name, servers in made.route_configurations.items()
     )
+    routes = tuple(each.resource for each in cached)
     if mesh_config.default_config.quic_listeners:
         pairs = zip(routes, made.route_configurations.values(), strict=True)
         routes = tuple(announcing_http3(each, servers, memo) for each, servers in pairs)
@@ -202,6 +205,7 @@ def gateway_resources(
         secrets=all_secrets(map(secret_references, made.listeners)),
         route_servers=made.route_configurations,
         chain_origins=made.chain_origins,
+        cached_routes=cached,
     )
 
 

@@ -6,8 +6,8 @@ Source: Istio's buildGatewayHTTPRouteConfig in pilot/pkg/networking/core/gateway
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -79,7 +79,7 @@ class _Bound:
     routes: RuleRoutes
 
 
-_Shape = list[tuple[_ServerKey, tuple[tuple[tuple[str, ...], int], ...]]]
+_Shape = tuple[tuple[_ServerKey, tuple[tuple[tuple[str, ...], int], ...]], ...]
 """For each server, the hosts of its VirtualServices, each with the number of its route list."""
 
 
@@ -93,19 +93,18 @@ class _Planned:
     require_tls: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class CachedGatewayRoutes:
-    """The parts of a route configuration of one profile that the next snapshot reuses."""
+    """A route configuration of a gateway, with what its next version reuses. It is never changed, so an
+    exception while the next version is made leaves it whole."""
 
-    __slots__ = ("bound", "encoded", "lists", "planned", "resource", "shape", "version")
-
-    def __init__(self) -> None:
-        self.bound: dict[_ServerKey, dict[VirtualServiceRule, _Bound]] = {}
-        self.shape: _Shape | None = None
-        self.planned: list[_Planned] = []
-        self.lists: list[RouteList] = []
-        self.encoded: list[EncodedVirtualHost] = []
-        self.resource: Resource | None = None
-        self.version: ScopeVersion | None = None
+    resource: Resource
+    version: ScopeVersion
+    bound: Mapping[_ServerKey, dict[VirtualServiceRule, _Bound]] = field(default_factory=dict)
+    shape: _Shape = ()
+    lists: tuple[RouteList, ...] = ()
+    planned: tuple[_Planned, ...] = ()
+    encoded: tuple[EncodedVirtualHost, ...] = ()
 
     def known(self) -> dict[_VirtualHostKey, EncodedVirtualHost]:
         """Return the encoded virtual hosts, by everything that they were made from."""
@@ -129,29 +128,31 @@ def gateway_route_configuration(
     scope: SidecarScope,
     mesh_config: MeshConfig,
     memo: Memo,
-    known: dict[str, CachedGatewayRoutes],
-) -> Resource:
+    known: MutableMapping[str, CachedGatewayRoutes],
+) -> CachedGatewayRoutes:
     """Return the route configuration `name` of a gateway, for the servers that use it, oldest first.
 
     Each host that a server has in common with a VirtualService bound to its Gateway gets a virtual host. It
     has the routes of all such VirtualServices, one after the other. Without servers, the configuration is
-    empty. `known` has the previous configurations of this class of gateways, and is updated.
+    empty. `known` has the previous configurations of this class of gateways; the result replaces the one of
+    its name.
     """
     if not servers:
-        return memo(empty_route_configuration, name)
+        return CachedGatewayRoutes(memo(empty_route_configuration, name), scope.version)
     settings = RouteSettings.of(mesh_config)
-    cached = known.setdefault(name, CachedGatewayRoutes())
+    cached = known.get(name)
     bound = _bound(servers, mesh, scope, settings, cached, memo)
     shape, lists = _shape(bound)
     # Route lists are compared by identity, so this is cheap.
-    if cached.resource is not None and cached.shape == shape and cached.lists == lists:
-        return cached.resource
-    _encode(cached, shape, lists, settings, memo)
-    places = chain.from_iterable(routes.places for routes in lists)
-    cached.resource = route_configuration_resource(
-        route_configuration_head(name), cached.encoded, tuple(places)
-    )
-    return cached.resource
+    if cached is not None and cached.shape == shape and cached.lists == lists:
+        made = replace(cached, version=scope.version, bound=dict(bound))
+    else:
+        planned, encoded = _virtual_hosts(cached, shape, lists, settings, memo)
+        places = tuple(chain.from_iterable(routes.places for routes in lists))
+        resource = route_configuration_resource(route_configuration_head(name), encoded, places)
+        made = CachedGatewayRoutes(resource, scope.version, dict(bound), shape, lists, planned, encoded)
+    known[name] = made
+    return made
 
 
 def gateway_route_origins(
@@ -166,7 +167,7 @@ def gateway_route_origins(
 
     Hosts that share a virtual host have an entry each.
     """
-    bound = _bound(servers, mesh, scope, RouteSettings.of(mesh_config), CachedGatewayRoutes(), memo)
+    bound = _bound(servers, mesh, scope, RouteSettings.of(mesh_config), None, memo)
     shape, lists = _shape(bound)
     return {
         host.name: tuple(
@@ -182,11 +183,11 @@ def gateway_route_origins(
 
 def _shape(
     bound: Iterable[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]],
-) -> tuple[_Shape, list[RouteList]]:
+) -> tuple[_Shape, tuple[RouteList, ...]]:
     """Return the hosts of VirtualServices that have routes, and the route lists in the order of their
     numbers."""
     numbers: dict[RouteList, int] = {}
-    shape = [
+    shape = tuple(
         (
             key,
             tuple(
@@ -196,27 +197,29 @@ def _shape(
             ),
         )
         for key, rules in bound
-    ]
-    return shape, list(numbers)
+    )
+    return shape, tuple(numbers)
 
 
-def _encode(
-    cached: CachedGatewayRoutes, shape: _Shape, lists: list[RouteList], settings: RouteSettings, memo: Memo
-) -> None:
-    """Update `cached`; encode only the virtual hosts that changed."""
-    if cached.shape == shape:
+def _virtual_hosts(
+    cached: CachedGatewayRoutes | None,
+    shape: _Shape,
+    lists: tuple[RouteList, ...],
+    settings: RouteSettings,
+    memo: Memo,
+) -> tuple[tuple[_Planned, ...], tuple[EncodedVirtualHost, ...]]:
+    """Return the virtual hosts, planned and encoded; only those that differ from `cached` are encoded."""
+    if cached is not None and cached.shape == shape:
         pairs = enumerate(zip(lists, cached.lists, strict=True))
         changed = {number for number, (new, old) in pairs if new is not old}
-        cached.encoded = [
+        return cached.planned, tuple(
             host if changed.isdisjoint(planned.lists) else _encoded(_key(planned, lists), settings, memo)
             for planned, host in zip(cached.planned, cached.encoded, strict=True)
-        ]
-    else:
-        known = cached.known()
-        cached.planned = list(_virtual_hosts(_hosts(shape), shape[0][0].port))
-        keys = [_key(planned, lists) for planned in cached.planned]
-        cached.encoded = [known.get(key) or _encoded(key, settings, memo) for key in keys]
-    cached.shape, cached.lists = shape, lists
+        )
+    known = cached.known() if cached is not None else {}
+    made = tuple(_planned(_hosts(shape), shape[0][0].port))
+    keys = [_key(planned, lists) for planned in made]
+    return made, tuple(known.get(key) or _encoded(key, settings, memo) for key in keys)
 
 
 def _bound(
@@ -224,15 +227,16 @@ def _bound(
     mesh: ProxyQuestions,
     scope: SidecarScope,
     settings: RouteSettings,
-    cached: CachedGatewayRoutes,
+    cached: CachedGatewayRoutes | None,
     memo: Memo,
 ) -> list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]]:
     """Return, for each server, the VirtualServices that have a host and a route in common with it."""
     result: list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]] = []
-    changed = scope.hosts_since(cached.version) if cached.version is not None else None
+    known = cached.bound if cached is not None else {}
+    changed = scope.hosts_since(cached.version) if cached is not None else None
     for server in servers:
         key = _ServerKey.of(server)
-        before = cached.bound.get(key, {})
+        before = known.get(key, {})
         place = Place(key.port, key.gateway_name, key.tls, scope.destination_service)
         found: dict[VirtualServiceRule, _Bound] = {}
         for rule in mesh.virtual_services_for_gateway(key.gateway_name, scope.profile.namespace):
@@ -247,7 +251,6 @@ def _bound(
                 held = held if routes is held.routes else _Bound(held.hosts, routes)
             found[rule] = held
         result.append((key, found))
-    cached.bound, cached.version = dict(result), scope.version
     return result
 
 
@@ -292,7 +295,7 @@ def intersection(left: Iterable[str], right: Sequence[str]) -> list[str]:
     return list(common)
 
 
-def _virtual_hosts(hosts: Sequence[_Host], port: int) -> Iterable[_Planned]:
+def _planned(hosts: Sequence[_Host], port: int) -> Iterable[_Planned]:
     """Return the virtual hosts, sorted by name. Hosts with the same routes share one virtual host, which has
     the name of the most specific one."""
     if not hosts:

@@ -166,7 +166,7 @@ def resources(
             servers = tuple(one for one in mesh.gateways_for(proxy).servers if one.route_name == "http.80")
             found[at, "http.80"] = gateway_route_configuration(
                 "http.80", servers, mesh, scope, mesh_config, memo, gateways
-            )
+            ).resource
             continue
         for name in ROUTE_NAMES:
             number = name.rpartition(":")[2]

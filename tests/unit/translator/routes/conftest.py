@@ -101,7 +101,7 @@ class RoutedMesh:
         scope = self.mesh.scope(self.mesh.outbound_profile(proxy))
         servers = tuple(one for one in self.mesh.gateways_for(proxy).servers if one.route_name == name)
         whole = (self.mesh, scope, self.mesh_config, self.memo, self.gateway_routes)
-        return gateway_route_configuration(name, servers, *whole)
+        return gateway_route_configuration(name, servers, *whole).resource
 
     def gateway(self, name: str, **labels: str) -> dict[str, Any]:
         return plain(self.gateway_resource(name, **labels))
