@@ -148,7 +148,7 @@ def remarks(state: Mapping[str, Any]) -> Group | None:
     said = dict.fromkeys((proxy["id"], remark) for proxy in state["proxies"] for remark in proxy["remarks"])
     if not said:
         return None
-    lines: list[Any] = [Text("\nREMARKS ON PROXIES", style="bold yellow")]
+    lines: list[Any] = [Text("\nPROXY WARNINGS", style="bold yellow")]
     for name, remark in said:
         lines.append(_indented(Text(f"{name}: ", style="bold").append(remark, style="not bold"), 2))
     return Group(*lines)
@@ -260,7 +260,7 @@ def diagnostics(state: Mapping[str, Any]) -> Group | None:
     ]
     if not rest:
         return None
-    lines: list[Any] = [Text("\nFINDINGS", style="bold yellow")]
+    lines: list[Any] = [Text("\nDIAGNOSTICS", style="bold yellow")]
     lines += [_indented(text, 2) for text in rest[:_DIAGNOSTICS_SHOWN]]
     if len(rest) > _DIAGNOSTICS_SHOWN:
         lines.append(

@@ -129,10 +129,12 @@ class ProxyClasses:
         """Update the resources that queries read, in steps. Discard those whose update fails, so that their
         readers run again."""
         for proxy_class, live in tuple(self._live.items()):
-            if self._shared.is_read(proxy_class) and self._is_brought(proxy_class):
+            if not self._shared.is_read(proxy_class):
+                continue
+            if self._is_brought(proxy_class):
                 for each in live.layers.behind:
                     self._is_brought(each)
-                yield
+            yield
 
     def _is_brought(self, proxy_class: ProxyClass) -> bool:
         try:

@@ -104,7 +104,7 @@ def test_the_table_and_what_is_wrong_with_it() -> None:
         "REFUSED PROXIES",
         '  node id "x" has 1 part(s); four are needed   12 times, 2s ago',
         "",
-        "REMARKS ON PROXIES",
+        "PROXY WARNINGS",
         "  reviews-v1.default: metadata LABELS is a list and counts as absent; write a mapping",
         "",
         "REFUSED DOCUMENTS",

@@ -108,6 +108,16 @@ def test_the_last_good_version_stays_until_there_is_a_better_one(fails: Any) -> 
     assert world.clusters(proxy) == {"a:80", "c:80"}
 
 
+def test_a_proxy_is_asked_for_when_what_it_shares_fails(fails: Any) -> None:
+    """Also if no other class of proxies comes after: nobody else would meet the fault."""
+    fails(is_bad)
+    world, proxy = World(b=service("b")), sidecar("default")
+    world.clusters(proxy)
+    list(world.translation.concerned())
+    world.write(b=service("b", 666))
+    assert list(world.translation.concerned()) == [proxy]
+
+
 def test_what_was_never_good_is_left_out_also_of_a_start_with_many_documents(fails: Any) -> None:
     fails(is_bad)
     many = {f"s{number}": service(f"s{number}", 666 if number % 40 == 7 else 80) for number in range(200)}
