@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.unit.mesh.analysis.test_diagnostics import CASES
 
 from mizzen.config import ConfigChange
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.analysis import Analysis, analyze
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
+from tests.unit.mesh.analysis.test_diagnostics import CASES
 from tests.unit.mesh.conftest import load
 
 
