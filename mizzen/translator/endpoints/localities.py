@@ -7,6 +7,7 @@ pilot/pkg/networking/loadbalancer of Istio.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -179,29 +180,52 @@ def arrange(
 
 
 def bounded(groups: Sequence[LocalityGroup]) -> list[LocalityGroup]:
-    """Return `groups` with weights whose sums Envoy accepts.
+    """Return `groups` with weights that Envoy accepts.
 
-    Envoy limits the sum of a group's endpoints, and the sum of all groups. If a sum is too high, its weights
-    are scaled down to the limit.
+    Envoy limits two sums in each priority: of the weights of localities, and of the weights of endpoints. The
+    message for the latter names a locality, but for consistent hashing Envoy adds the endpoints of all
+    localities (TypedHashLbConfigBase::validateEndpoints in thread_aware_lb_impl.cc). If a sum is too high,
+    its weights are scaled down to the limit.
     """
-    found = []
-    total = sum(group.weight for group in groups)
+    within = sum(group.weight for group in groups) <= _HIGHEST_SUM
+    if within and sum(each.weight or 1 for group in groups for each in group.endpoints) <= _HIGHEST_SUM:
+        return list(groups)
+    localities: defaultdict[int, _Sum] = defaultdict(_Sum)
+    endpoints: defaultdict[int, _Sum] = defaultdict(_Sum)
     for group in groups:
-        inside = sum(each.weight or 1 for each in group.endpoints)
-        if inside > _HIGHEST_SUM:
-            shares = (_share(each.weight or 1, inside, len(group.endpoints)) for each in group.endpoints)
-            members = zip(group.endpoints, shares, strict=True)
-            group = replace(group, endpoints=tuple(replace(each, weight=share) for each, share in members))
-        if total > _HIGHEST_SUM:
-            group = replace(group, weight=_share(group.weight, total, len(groups)))
-        found.append(group)
-    return found
+        localities[group.priority].add(group.weight)
+        for each in group.endpoints:
+            endpoints[group.priority].add(each.weight or 1)
+    return [
+        replace(
+            group,
+            weight=localities[group.priority].share(group.weight),
+            endpoints=tuple(
+                replace(each, weight=endpoints[group.priority].share(each.weight or 1))
+                for each in group.endpoints
+            ),
+        )
+        for group in groups
+    ]
 
 
-def _share(weight: int, total: int, members: int) -> int:
-    """Return a weight scaled to the highest sum, at least 1. The sum leaves room for rounding up each of the
-    `members`."""
-    return max(1, weight * (_HIGHEST_SUM - members) // total)
+@dataclass(slots=True)
+class _Sum:
+    """Weights of which Envoy limits the sum."""
+
+    total: int = 0
+    members: int = 0
+
+    def add(self, weight: int) -> None:
+        self.total += weight
+        self.members += 1
+
+    def share(self, weight: int) -> int:
+        """Return the weight, scaled down if the sum is too high, at least 1. The scaled sum leaves room for
+        rounding up each of the members."""
+        if self.total <= _HIGHEST_SUM:
+            return weight
+        return max(1, round(weight * (_HIGHEST_SUM - self.members) / self.total))
 
 
 def _by_setting(setting: LocalityLoadBalancerSetting, has_outlier_detection: bool) -> LocalityPolicy:

@@ -21,9 +21,6 @@ from mizzen.translator.base.destinations import Destination, Discovery
 from mizzen.translator.endpoints.localities import LocalityGroup
 from mizzen.translator.endpoints.mutual_tls import MUTUAL, is_called_by_mutual_tls
 
-_MAX_WEIGHT = 2**32 - 1
-"""Envoy's limit for the weight of an endpoint, and for the sum of a locality's endpoints."""
-
 
 def by_network_gateways(
     groups: Sequence[LocalityGroup],
@@ -54,7 +51,7 @@ def by_network_gateways(
         direct: list[Endpoint] = []
         shares: dict[NetworkGateway, int] = {}
         for endpoint in group.endpoints:
-            weight = min((endpoint.weight or 1) * scale, _MAX_WEIGHT)
+            weight = (endpoint.weight or 1) * scale
             leading = _gateways_to(endpoint, network, gateways)
             if not leading:
                 direct.append(endpoint if scale == 1 else replace(endpoint, weight=weight))
@@ -95,7 +92,7 @@ def _gateway_endpoint(
         ports=((destination.port.name, gateway.port),),
         labels=((NETWORK_LABEL, gateway.network),),
         locality=group.locality,
-        weight=max(1, min(weight, _MAX_WEIGHT)),
+        weight=weight,
         network=gateway.network,
         tls_mode=MUTUAL,
     )
@@ -105,5 +102,5 @@ def _regrouped(group: LocalityGroup, members: list[Endpoint]) -> Sequence[Locali
     """Return the locality's group with new members and the sum of their weights; no group if it is empty."""
     if not members:
         return ()
-    weight = min(sum(endpoint.weight or 1 for endpoint in members), _MAX_WEIGHT)
+    weight = sum(endpoint.weight or 1 for endpoint in members)
     return (replace(group, endpoints=tuple(members), weight=weight),)

@@ -6,6 +6,8 @@ no list has, with another seed each time; the seed is in what it prints.
 
 from __future__ import annotations
 
+import copy
+import itertools
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -43,7 +45,7 @@ async def test_what_passes_validation_is_taken_by_envoy(tmp_path: Path) -> None:
     async with Jury(tmp_path) as jury:
         wrong: list[str] = []
         judged = 0
-        for case in _spread(jury.base):
+        for case in itertools.chain(_found_by_search(jury.base), _spread(jury.base)):
             verdict = await jury.verdict(case)
             judged += not (verdict.refused or verdict.unchanged)
             wrong += _complaints(case, verdict)
@@ -71,6 +73,15 @@ async def test_what_no_list_has_is_taken_by_envoy(tmp_path: Path, request: pytes
 
 def _complaints(case: Case, verdict: Verdict) -> list[str]:
     return [f"{case}: {complaint}" for complaint in verdict.complaints]
+
+
+def _found_by_search(base: Mapping[str, Document]) -> Iterator[Case]:
+    """Yield cases that a search once found, and that no single field leads to."""
+    name = "ServiceEntry regions"
+    text = copy.deepcopy(base[name])
+    # Two localities share a priority, where consistent hashing adds the weights of their endpoints.
+    text["spec"]["endpoints"][0] |= {"locality": "far", "weight": 2**32 - 1}
+    yield Case(name, ("spec", "endpoints", 0, "weight"), 2**32 - 1, text)
 
 
 def _spread(base: Mapping[str, Document]) -> Iterator[Case]:

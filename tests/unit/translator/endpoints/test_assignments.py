@@ -270,22 +270,40 @@ def test_the_narrower_destination_takes_its_endpoints_first() -> None:
     assert weights(scene.assignment())["10.0.0.1"] == 90
 
 
-@pytest.mark.parametrize("places", [(NEAR, NEAR), (NEAR, PLACES["10.0.0.4"])])
-def test_weights_are_shares_where_their_sum_is_more_than_envoy_takes(places: tuple[Locality, ...]) -> None:
-    heavy = [
-        endpoint(f"10.0.0.{number}", weight=2**32 - 1, locality=place)
-        for number, place in enumerate(places, 1)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 2, 3, 2**31, 2**32 - 2, 2**32 - 1]),
+            st.sampled_from(list(PLACES.values())),
+            st.sampled_from(["v1", "v2"]),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from(["", "{failoverPriority: [version]}", "{failover: [{from: eu, to: us}]}"]),
+)
+def test_weights_are_shares_where_a_sum_is_more_than_envoy_takes(
+    drawn: list[tuple[int, Locality, str]], setting: str
+) -> None:
+    """Envoy adds the weights of a priority: those of its localities, and those of all their endpoints."""
+    pool = [
+        endpoint(f"10.0.0.{number}", weight=weight, locality=place, labels={"version": version})
+        for number, (weight, place, version) in enumerate(drawn)
     ]
-    light = endpoint("10.0.0.9", weight=1, locality=NEAR)
+    scene = Scene(endpoints=pool).seen_by(locality=NEAR, labels=(("version", "v1"),))
+    asked = {f"10.0.0.{number}": weight or 1 for number, (weight, _, _) in enumerate(drawn)}
 
-    groups = Scene(endpoints=[*heavy, light]).assignment()["endpoints"]
+    groups = (scene.ruled(locality(setting)) if setting else scene).assignment()["endpoints"]
 
-    shares = [each["load_balancing_weight"] for group in groups for each in group["lb_endpoints"]]
-    assert sum(group["load_balancing_weight"] for group in groups) <= 2**32 - 1
-    for group in groups:
-        assert sum(each["load_balancing_weight"] for each in group["lb_endpoints"]) <= 2**32 - 1
-    assert min(shares) == 1
-    assert max(shares) > 2**30
+    for priority in {group.get("priority", 0) for group in groups}:
+        level = [group for group in groups if group.get("priority", 0) == priority]
+        assert sum(group["load_balancing_weight"] for group in level) < 2**32
+        members = [each for group in level for each in group["lb_endpoints"]]
+        shares = [each["load_balancing_weight"] for each in members]
+        wanted = [asked[each["endpoint"]["address"]["socket_address"]["address"]] for each in members]
+        scale = min(1.0, (2**32 - 1) / sum(wanted))
+        assert sum(shares) < 2**32
+        assert shares == [pytest.approx(max(1.0, each * scale), rel=1e-8, abs=0.5) for each in wanted]
 
 
 def test_failover_by_labels_splits_a_locality() -> None:

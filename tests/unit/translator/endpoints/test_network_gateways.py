@@ -208,16 +208,21 @@ def test_a_gateway_passes_on_to_what_is_near_it() -> None:
     assert weights(assignment) == {"192.0.2.1:15443": 2, "10.2.0.1:8080": 2}
 
 
-def test_weights_stay_within_what_envoy_holds() -> None:
-    heavy = 2**32 - 1
+def test_heavy_endpoints_keep_their_shares_behind_gateways() -> None:
+    """Envoy takes no higher sum than 2**32 - 1: two gateways stand for two of three equal endpoints."""
     found = [
-        on("east", "10.1.0.1", weight=heavy),
-        on("west", "10.2.0.1", weight=heavy),
-        on("west", "10.2.0.2", weight=heavy),
+        on("east", "10.1.0.1", weight=2**32 - 1),
+        on("west", "10.2.0.1", weight=2**32 - 1),
+        on("west", "10.2.0.2", weight=2**32 - 1),
     ]
     (group,) = seen(Scene(endpoints=found)).assignment()["endpoints"]
-    assert group["load_balancing_weight"] == heavy
-    assert all(0 < each["load_balancing_weight"] <= heavy for each in group["lb_endpoints"])
+    third = pytest.approx(2**32 / 3)
+    assert weights({"endpoints": [group]}) == {
+        "10.1.0.1:8080": third,
+        "192.0.2.21:15443": third,
+        "192.0.2.22:15444": third,
+    }
+    assert group["load_balancing_weight"] == pytest.approx(2**32)
 
 
 @given(
