@@ -15,12 +15,9 @@ from typing import Generic, TypeVar
 from mizzen.config.models.host import is_subset_of as is_subset_of
 from mizzen.config.models.host import is_wildcard as is_wildcard
 from mizzen.config.models.host import matches as matches
-from mizzen.persistent import LayeredDict, Version
+from mizzen.persistent import LayeredDict
 
 Value = TypeVar("Value", covariant=True)
-
-HostsVersion = tuple[Version, Version]
-"""The version of an index: the version of its exact hosts, and the version of its wildcards."""
 
 
 def specificity(host: str) -> tuple[bool, int, str]:
@@ -51,7 +48,6 @@ class HostIndex(Generic[Value]):
     """Values by host, exact and wildcard, immutable. No lookup iterates over all hosts.
 
     A lookup by wildcard tries each distinct length of the wildcards in the index (a handful, 254 at most).
-    `since` returns the hosts that changed after an earlier version of the index.
     """
 
     __slots__ = ("_exact", "_lengths", "_reversed", "_wildcard")
@@ -112,17 +108,6 @@ class HostIndex(Generic[Value]):
     def wildcards(self) -> LayeredDict[str, Value]:
         """The values of the wildcards."""
         return self._wildcard
-
-    @property
-    def version(self) -> HostsVersion:
-        """The version of the index."""
-        return self._exact.version, self._wildcard.version
-
-    def since(self, version: HostsVersion) -> set[str] | None:
-        """Return a superset of the hosts whose values changed after an earlier version; None if `version` is
-        not known to be an earlier one."""
-        exact, wildcard = self._exact.since(version[0]), self._wildcard.since(version[1])
-        return None if exact is None or wildcard is None else exact | wildcard
 
     def differing(self, other: HostIndex[Value]) -> list[str]:
         """Return the hosts for which the two indexes have different objects."""

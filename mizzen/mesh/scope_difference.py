@@ -8,10 +8,9 @@ VirtualServices that route to its host. It does not know clusters, listeners and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from mizzen.mesh.difference import MeshDifference
 from mizzen.mesh.facts import Called, Fact, Imported, LeadingTo, Meant, Pool, Routed, Rules, Served
@@ -23,9 +22,9 @@ from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.scope.virtual_hosts import ANY_PORT, DEFAULT_HTTP_PORT
 from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.services.registry import Registry, ServiceKey
-from mizzen.persistent import ChunkedSequence
 
-Member = TypeVar("Member")
+if TYPE_CHECKING:
+    from mizzen.mesh.snapshot import Mesh
 
 _NO_HOSTS: Final[frozenset[str]] = frozenset()
 _NO_RULES: Final[frozenset[VirtualServiceRule]] = frozenset()
@@ -38,7 +37,8 @@ class ScopeDifference:
     With `everything`, the two have different Sidecars or outbound traffic policies; then only the facts of
     services are compared, and all other facts may differ. For incremental updates it also has the hosts of
     changed `services`, all `hosts` whose meaning differs, the `rules` that only one scope has, and the rules
-    of both that are `leading` to one of the hosts.
+    of both that are `leading` to one of the hosts. For gateways, whose rules depend on their Gateways, it has
+    `hosts` and all rules of the mesh that are `leading` to them.
     """
 
     facts: frozenset[Fact]
@@ -50,26 +50,29 @@ class ScopeDifference:
 
     @classmethod
     def between(
-        cls, before: SidecarScope, after: SidecarScope, mesh: MeshDifference, registry: Registry
+        cls, before: SidecarScope, after: SidecarScope, difference: MeshDifference, mesh: Mesh
     ) -> ScopeDifference:
-        """Compare the scopes of one profile in two snapshots. `mesh` is their difference, `registry` that of
-        the later snapshot."""
-        gone, come = _differing(before.services, after.services)
-        services = mesh.services.union([service.key for service in gone | come])
-        rechosen = _Rechosen(before, after, mesh.destination_hosts)
-        facts: set[Fact] = {Served(key) for key in services.union(mesh.peers, rechosen.served)}
-        facts.update(map(Pool, mesh.endpoints))
+        """Compare the scopes of one profile in two snapshots. `mesh` is the later snapshot, `difference` that
+        of both."""
+        gone, come = before.services.differing(after.services)
+        services = difference.services.union([service.key for service in gone | come])
+        leading_to = mesh.virtual_service_index.leading_to
+        rechosen = _Rechosen(before, after, difference.destination_hosts)
+        facts: set[Fact] = {Served(key) for key in services.union(difference.peers, rechosen.served)}
+        facts.update(map(Pool, difference.endpoints))
         if (
             before.sidecar is not after.sidecar
             or before.outbound_traffic_policy != after.outbound_traffic_policy
         ):
             return cls(frozenset(facts), everything=True)
-        if after.profile.is_router:
-            return cls(frozenset(facts))
-        # By labels, a host may now have a different one of its DestinationRules.
-        facts.update(map(Meant, mesh.destination_hosts))
         hosts = frozenset([host for _, host in services])
-        return _calls(facts, before, after, registry, hosts, rechosen.hosts(), None)
+        rules_hosts = rechosen.hosts(leading_to)
+        if after.profile.is_router:
+            meant = _with_aliases(hosts | rules_hosts, mesh.registry)
+            return cls(frozenset(facts), hosts=meant, leading=_leading(meant, mesh))
+        # By labels, a host may now have a different one of its DestinationRules.
+        facts.update(map(Meant, difference.destination_hosts))
+        return _calls(facts, before, after, mesh, hosts, rules_hosts, None)
 
     @classmethod
     def apart(
@@ -78,7 +81,7 @@ class ScopeDifference:
         other: SidecarScope,
         rules: Iterable[VirtualServiceRule],
         destination_hosts: frozenset[str],
-        registry: Registry,
+        mesh: Mesh,
     ) -> ScopeDifference:
         """Compare the scopes of two profiles in one snapshot. They differ only by `rules` and the
         DestinationRules of `destination_hosts`."""
@@ -87,7 +90,7 @@ class ScopeDifference:
             return NOTHING_DIFFERS
         served = filter(None, map(other.service, destination_hosts))
         facts: set[Fact] = {Served(service.key) for service in served}
-        return _calls(facts, one, other, registry, _NO_HOSTS, destination_hosts, rules)
+        return _calls(facts, one, other, mesh, _NO_HOSTS, destination_hosts, rules)
 
     def services_of(self, fact: type[Served] | type[Pool]) -> frozenset[ServiceKey]:
         """Return the services whose facts of that type differ; only resources of a service read its fact."""
@@ -124,8 +127,8 @@ class _Rechosen:
         self._services = self._under(after)
         self.served: list[ServiceKey] = [service.key for service in self._services]
 
-    def hosts(self) -> frozenset[str]:
-        """Return the hosts of services, and of destinations that are not services."""
+    def hosts(self, destinations: Iterable[str]) -> frozenset[str]:
+        """Return the hosts of services, and of those `destinations` that are not services."""
         after = self._after
         found = {service.hostname for service in self._services}
         names = set(self._exact)
@@ -133,9 +136,8 @@ class _Rechosen:
             # Listeners may have different services with one hostname.
             if egress.services is not after.services:
                 found.update(service.hostname for service in self._under(egress))
-            if self._wildcards:
-                destinations = egress.destinations
-                names.update([host for host in destinations if self._covers(after.destination_host(host))])
+        if self._wildcards:
+            names.update([host for host in destinations if self._covers(after.destination_host(host))])
         found.update(filter(self._differs, names))
         return frozenset(found)
 
@@ -156,7 +158,7 @@ def _calls(
     facts: set[Fact],
     before: SidecarScope,
     after: SidecarScope,
-    registry: Registry,
+    mesh: Mesh,
     services: frozenset[str],
     rechosen: frozenset[str],
     apart: frozenset[VirtualServiceRule] | None,
@@ -166,14 +168,12 @@ def _calls(
     `services` differ, `rechosen` hosts have a different DestinationRule. `apart` are the rules that apply to
     only one of two profiles; None if both scopes have one profile.
     """
-    of = registry.aliases.of
-    hosts = services | rechosen
-    hosts = hosts.union(*(of[host] for host in hosts & of.keys()) if of else ())
-    leading = after.virtual_services_to(hosts)
+    hosts = _with_aliases(services | rechosen, mesh.registry)
+    leading = frozenset(filter(after.imports, _leading(hosts, mesh)))
     rules: set[VirtualServiceRule] = set()
     pairs = zip(before.egress_listeners, after.egress_listeners, strict=True)
     for position, (was, now) in enumerate(pairs):
-        listener = _Listener(position, was, now, registry)
+        listener = _Listener(position, was, now, mesh.registry)
         differing = listener.differing() if apart is None else set(filter(now.imports, apart))
         rules |= differing
         facts.update(listener.called())
@@ -183,7 +183,18 @@ def _calls(
     facts.update(map(Meant, hosts))
     if apart is None:
         facts.update([LeadingTo(host) for rule in rules for host in rule.destination_hosts])
-    return ScopeDifference(frozenset(facts), services, hosts, frozenset(rules), frozenset(leading - rules))
+    return ScopeDifference(frozenset(facts), services, hosts, frozenset(rules), leading - rules)
+
+
+def _with_aliases(hosts: frozenset[str], registry: Registry) -> frozenset[str]:
+    of = registry.aliases.of
+    return hosts.union(*(of[host] for host in hosts & of.keys()) if of else ())
+
+
+def _leading(hosts: Iterable[str], mesh: Mesh) -> frozenset[VirtualServiceRule]:
+    """Return all rules that route to one of `hosts`."""
+    leading_to = mesh.virtual_service_index.leading_to
+    return frozenset(chain.from_iterable(map(leading_to.get, hosts)))
 
 
 class _Listener:
@@ -196,11 +207,11 @@ class _Listener:
         self._before = before
         self._after = after
         self._registry = registry
-        self._gone, self._come = _differing(before.services, after.services)
+        self._gone, self._come = before.services.differing(after.services)
 
-    def differing(self) -> AbstractSet[VirtualServiceRule]:
+    def differing(self) -> set[VirtualServiceRule]:
         """Return the rules that were added or removed."""
-        gone, come = _differing(self._before.virtual_services, self._after.virtual_services)
+        gone, come = self._before.virtual_services.differing(self._after.virtual_services)
         return gone | come
 
     def called(self) -> Iterator[Fact]:
@@ -248,15 +259,6 @@ class _Listener:
         """Yield the services that a host covers."""
         names = [name for name, _ in self._registry.hosts.under(host)] if is_wildcard(host) else [host]
         return filter(None, map(self._after.service, names))
-
-
-def _differing(
-    before: ChunkedSequence[Member], after: ChunkedSequence[Member]
-) -> tuple[AbstractSet[Member], AbstractSet[Member]]:
-    """Return the members that only one of the two has."""
-    old, new = before.difference(after)
-    gone, come = set(old), set(new)
-    return gone - come, come - gone
 
 
 def _numbers(services: Iterable[Service]) -> set[int]:

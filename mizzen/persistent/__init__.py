@@ -5,7 +5,7 @@ mapping takes microseconds and some kilobytes. Nothing here knows what the membe
 """
 
 from mizzen.persistent.chunked_sequence import ChunkedSequence, common_ends
-from mizzen.persistent.layered_dict import DictEdit, LayeredDict, Version
+from mizzen.persistent.layered_dict import DictEdit, LayeredDict
 from mizzen.persistent.multimap import Multimap, MultimapEdit
 
-__all__ = ["ChunkedSequence", "DictEdit", "LayeredDict", "Multimap", "MultimapEdit", "Version", "common_ends"]
+__all__ = ["ChunkedSequence", "DictEdit", "LayeredDict", "Multimap", "MultimapEdit", "common_ends"]

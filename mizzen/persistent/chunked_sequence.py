@@ -88,6 +88,13 @@ class ChunkedSequence(Sequence[Member]):
         start, end = common_ends(own, others)
         return own[start : len(own) - end], others[start : len(others) - end]
 
+    def differing(self, other: ChunkedSequence[Any]) -> tuple[set[Member], set[Any]]:
+        """Return the members that only this sequence has, and those that only the other has; members are
+        hashable."""
+        old, new = self.difference(other)
+        gone, come = set(old), set(new)
+        return gone - come, come - gone
+
     def of_chunks(self, make: Callable[[Sequence[Member]], Made]) -> list[Made]:
         """Return what `make` gives for each chunk, in their order. Versions share it with the chunk, so it is
         made again only where members changed; a chunk remembers it for one function."""

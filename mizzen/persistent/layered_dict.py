@@ -6,8 +6,7 @@ into a new large one. So a version costs some microseconds, and joining is rare.
 
 from __future__ import annotations
 
-from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping, ValuesView
-from dataclasses import dataclass
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from math import isqrt
 from typing import Any, Final, TypeVar, overload
 
@@ -27,16 +26,6 @@ _SMALL: Final = 32
 
 _STEPS: Final = 32
 """How many earlier large dictionaries a mapping knows the changes of: thousands of changes in a large one."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Version:
-    """The position of a mapping among the versions of it, for `LayeredDict.since`. It holds keys only, so
-    keeping it costs little memory."""
-
-    token: object
-    changes: Collection[Any]
-    below: Version | None
 
 
 class LayeredDict(Mapping[Key, Value]):
@@ -71,24 +60,18 @@ class LayeredDict(Mapping[Key, Value]):
         made._token, made._history = object(), ()
         return made
 
-    @property
-    def version(self) -> Version:
-        """The position of this version, to ask a later one what changed `since`."""
-        below = self._base.version if isinstance(self._base, LayeredDict) else None
-        return Version(self._token, tuple(self._changes), below)
-
-    def since(self, version: Version) -> set[Key] | None:
+    def _since(self, earlier: LayeredDict[Key, Any]) -> set[Key] | None:
         """Return the keys whose members changed since an earlier version, perhaps with keys that did not;
         None if this mapping does not know that version."""
-        if version.token is self._token:
-            return {*self._changes, *version.changes}
+        if earlier._token is self._token:
+            return {*self._changes, *earlier._changes}
         if isinstance(self._base, LayeredDict):
-            below = self._base.since(version.below) if version.below is not None else None
-            return None if below is None else below.union(self._changes, version.changes)
-        found = {*self._changes, *version.changes}
+            below = self._base._since(earlier._base) if isinstance(earlier._base, LayeredDict) else None
+            return None if below is None else below.union(self._changes, earlier._changes)
+        found = {*self._changes, *earlier._changes}
         for token, keys in self._history:
             found |= keys
-            if token is version.token:
+            if token is earlier._token:
                 return found
         return None
 
@@ -104,9 +87,9 @@ class LayeredDict(Mapping[Key, Value]):
             keys = [key for key, value in mine.items() if theirs.get(key, _MISSING) is not value]
             keys += [key for key in theirs if key not in mine]
         else:
-            keys = self.since(other.version)
+            keys = self._since(other)
             if keys is None:
-                keys = other.since(self.version)
+                keys = other._since(self)
             if keys is None:
                 keys = (*self, *(key for key in other if key not in self))
         return [key for key in keys if self.get(key, _MISSING) is not other.get(key, _MISSING)]

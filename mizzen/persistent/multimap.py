@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
-from mizzen.persistent.layered_dict import DictEdit, LayeredDict, Version
+from mizzen.persistent.layered_dict import DictEdit, LayeredDict
 
 Key = TypeVar("Key")
 Member = TypeVar("Member")
@@ -36,16 +36,6 @@ class Multimap(Generic[Key, Member, Value]):
 
     def __len__(self) -> int:
         return len(self._buckets)
-
-    @property
-    def version(self) -> Version:
-        """The position of this version, to ask a later one what changed `since`."""
-        return self._buckets.version
-
-    def since(self, version: Version) -> set[Key] | None:
-        """Return the keys whose members changed since an earlier version, perhaps with keys that did not;
-        None if this mapping does not know that version."""
-        return self._buckets.since(version)
 
     def differing(self, other: Multimap[Key, Member, Value]) -> list[Key]:
         """Return the keys under which the two differ. If one is a later version of the other, the cost is

@@ -43,6 +43,6 @@ class AlikeListeners:
             mesh, labels = builder.mesh, labels_apart(*key)
             telling = self._rules.telling(other.namespace, labels)
             rules, hosts = telling.virtual_services, telling.destination_hosts
-            difference = ScopeDifference.apart(mesh.scope(other), builder.scope, rules, hosts, mesh.registry)
+            difference = ScopeDifference.apart(mesh.scope(other), builder.scope, rules, hosts, mesh)
             found = self._apart[key] = difference.facts
         return found

@@ -143,9 +143,9 @@ class LabelLayer:
             self._follow(builder, step, names, (step.gone | step.routes.keys()) - names.keys())
 
     def _found_apart(self, builder: OutboundBuilder) -> ScopeDifference:
-        telling, registry = self._telling, builder.mesh.registry
+        telling, mesh = self._telling, builder.mesh
         return ScopeDifference.apart(
-            self._shared.scope, builder.scope, telling.virtual_services, telling.destination_hosts, registry
+            self._shared.scope, builder.scope, telling.virtual_services, telling.destination_hosts, mesh
         )
 
     def _build(self, alike: AlikeListeners) -> None:

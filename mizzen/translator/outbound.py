@@ -12,7 +12,6 @@ from collections.abc import Set as AbstractSet
 from copy import copy
 from itertools import islice
 from typing import Final, NamedTuple
-from weakref import WeakValueDictionary
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
@@ -77,7 +76,7 @@ class OutboundResources:
         self.readers: Readers[Fact, int] = Readers()
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self.cached = CachedRoutes()
-        self.gateway_routes: WeakValueDictionary[str, CachedGatewayRoutes] = WeakValueDictionary()
+        self.gateway_routes = CachedGatewayRoutes()
         self.step = Step(0, NOTHING_DIFFERS, {}, frozenset())
         self.clusters = Collection(type_urls.CLUSTER, {})
         self.endpoints = Collection(type_urls.ENDPOINT, {})
@@ -132,12 +131,13 @@ class OutboundResources:
     def difference(self, mesh: Mesh) -> ScopeDifference:
         """Return the difference between the current mesh and `mesh` in the scope of the profile."""
         after = mesh.scope(self.profile)
-        return ScopeDifference.between(self.scope, after, mesh.difference(self.mesh), mesh.registry)
+        return ScopeDifference.between(self.scope, after, mesh.difference(self.mesh), mesh)
 
     def _follow(self, difference: ScopeDifference, before: OutboundBuilder) -> None:
         """Build the resources again that read facts which differ; `before` built the current ones."""
         self._update_clusters(difference.services_of(Served), difference.services_of(Pool))
         if self.profile.is_router:
+            self.gateway_routes.note(difference)
             return
         ports = None
         if difference.everything:

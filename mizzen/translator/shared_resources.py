@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from weakref import WeakValueDictionary
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
@@ -19,8 +18,8 @@ class SharedResources(NamedTuple):
     """The current resources that all proxies of a class share, and the values that each proxy's own resources
     depend on. Equal if nothing has changed. Gateways depend on the whole scope.
 
-    `gateway_routes` has, by name, the previous route configurations of a class of gateways. Only this mapping
-    is mutable. The resources of the gateways hold its values: a name goes with the last gateway that has it.
+    `gateway_routes` has the last route configurations of a class of gateways. Only this value is mutable. The
+    resources of the gateways hold the route configurations.
     """
 
     clusters: Collection
@@ -33,4 +32,4 @@ class SharedResources(NamedTuple):
     scope: SidecarScope | None
     passthrough: PassthroughServices
     mesh_config: MeshConfig
-    gateway_routes: WeakValueDictionary[str, CachedGatewayRoutes]
+    gateway_routes: CachedGatewayRoutes

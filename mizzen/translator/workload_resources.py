@@ -3,7 +3,7 @@ its kind. The shared ones are in outbound.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,11 @@ from mizzen.translator.listeners.inbound import (
     virtual_inbound_listener,
 )
 from mizzen.translator.listeners.names import listener_name
-from mizzen.translator.routes.gateway import CachedGatewayRoutes, gateway_route_configuration
+from mizzen.translator.routes.gateway import (
+    CachedGatewayRoutes,
+    GatewayRoutes,
+    gateway_route_configuration,
+)
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.xds.resource import Resource
 
@@ -51,7 +55,7 @@ class WorkloadResources:
     `hidden_listeners` are names of outbound listeners whose addresses inbound listeners use: Envoy rejects
     two listeners with one address. `ports` are those of a sidecar's workload. `route_servers` are the servers
     of each route configuration of a gateway. `chain_origins` are the origins of the filter chains of each of
-    its listeners, in order. `cached_routes` keeps what their next versions reuse. The reference
+    its listeners, in order. `gateway_routes` keeps what their next versions reuse. The reference
     `passthrough` keeps these chains in the memo for other workloads.
     """
 
@@ -64,7 +68,7 @@ class WorkloadResources:
     ports: tuple[InboundPort, ...] = ()
     route_servers: Mapping[str, tuple[GatewayServer, ...]] = field(default_factory=dict)
     chain_origins: Mapping[str, tuple[tuple[Origin, ...], ...]] = field(default_factory=dict)
-    cached_routes: tuple[CachedGatewayRoutes, ...] = ()
+    gateway_routes: tuple[GatewayRoutes, ...] = ()
     passthrough: PassthroughChains | None = None
 
 
@@ -176,21 +180,21 @@ def gateway_resources(
     mesh_config: MeshConfig,
     passthrough: PassthroughServices,
     memo: Memo,
-    known: MutableMapping[str, CachedGatewayRoutes],
+    cached: CachedGatewayRoutes,
 ) -> WorkloadResources:
     """Return the listeners and routes of a gateway, for its `merged` servers and the `policies` of its
     workload.
 
     `mesh_config` is the mesh's with the ProxyConfig of the scope's proxies. `passthrough` has the filter
-    chains of the services for its AUTO_PASSTHROUGH servers. `known` has the previous route configurations of
-    its kind, and is updated.
+    chains of the services for its AUTO_PASSTHROUGH servers. `cached` has the last route configurations of its
+    kind, and is updated.
     """
     made = GatewayListenerBuilder(merged, policies, mesh, scope, mesh_config, passthrough, memo).build()
-    cached = tuple(
-        gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo, known)
+    gateway_routes = tuple(
+        gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo, cached)
         for name, servers in made.route_configurations.items()
     )
-    routes = tuple(each.resource for each in cached)
+    routes = tuple(each.resource for each in gateway_routes)
     if mesh_config.default_config.quic_listeners:
         pairs = zip(routes, made.route_configurations.values(), strict=True)
         routes = tuple(announcing_http3(each, servers, memo) for each, servers in pairs)
@@ -205,7 +209,7 @@ def gateway_resources(
         secrets=all_secrets(map(secret_references, made.listeners)),
         route_servers=made.route_configurations,
         chain_origins=made.chain_origins,
-        cached_routes=cached,
+        gateway_routes=gateway_routes,
     )
 
 

@@ -15,7 +15,7 @@ from mizzen.mesh.rules.failover_labels import MentionedLabel, mentioned_labels
 from mizzen.mesh.service import Service
 from mizzen.mesh.settings import MeshSettings, creation_order
 from mizzen.mesh.visibility import PRIVATE, PUBLIC, is_visible, visible_to
-from mizzen.persistent import LayeredDict, Multimap, Version
+from mizzen.persistent import LayeredDict, Multimap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,17 +214,6 @@ class DestinationRuleIndex:
             diagnostics.finish(),
             labelled.finish(),
         )
-
-    @property
-    def version(self) -> Version:
-        """The position of this version of the index, to ask a later one what changed `since`."""
-        return self.by_host.version
-
-    def since(self, version: Version) -> set[str] | None:
-        """Return the hosts whose rules changed since an earlier version, perhaps with hosts whose rules did
-        not; None if the index does not know that version."""
-        keys = self.by_host.since(version)
-        return None if keys is None else {host for _, host in keys}
 
     def _key_of(self, config: Config[models.DestinationRule]) -> tuple[str, str]:
         return (config.namespace, self.host_of(config))

@@ -47,7 +47,7 @@ class VirtualServiceIndex:
     `groups` are Istio's: for each gateway name (or "mesh") the rules that are private to a namespace,
     exported to it by name, or public; each oldest first. `labelled` are the rules that mention sourceLabels.
     `mesh_hosts` finds the rules for sidecars by host, `mesh_hosts_of` those of one namespace, `leading_to`
-    the rules that route to a host.
+    all rules that route to a host.
     """
 
     settings: MeshSettings
@@ -223,7 +223,6 @@ def _redirected(
         for host in sorted(rule.destination_hosts):
             edit.discard(host, rule)
     for rule in made:
-        if MESH in rule.gateways:
-            for host in sorted(rule.destination_hosts):
-                edit.put(host, rule, None)
+        for host in sorted(rule.destination_hosts):
+            edit.put(host, rule, None)
     return edit.finish()

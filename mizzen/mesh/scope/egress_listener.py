@@ -72,16 +72,6 @@ class EgressListener:
         """Return True if a rule for sidecars is among `virtual_services`."""
         return is_visible(rule.seen_by, self.namespace) if self._sees_all else rule in self._imported
 
-    def virtual_services_to(self, hosts: Iterable[str]) -> Iterator[VirtualServiceRule]:
-        """Yield the rules that route to one of `hosts`; a rule may come several times."""
-        for host in hosts:
-            yield from filter(self.imports, self._index.leading_to.get(host))
-
-    @property
-    def destinations(self) -> Iterable[str]:
-        """The hosts that rules lead to, also rules that are not imported."""
-        return self._index.leading_to
-
     def wildcards_over(self, host: str) -> Iterator[str]:
         """Yield the wildcards of rules that cover `host`, also of rules that are not imported."""
         return (name for name, _ in self._index.covering(host) if is_wildcard(name))

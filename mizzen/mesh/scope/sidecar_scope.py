@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from mizzen.config import models
-from mizzen.mesh.hosts import HostIndex, HostsVersion, is_wildcard
+from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import (
     DestinationRuleIndex,
@@ -31,7 +31,7 @@ from mizzen.mesh.scope.visible_services import VisibleServices
 from mizzen.mesh.service import Service
 from mizzen.mesh.services.registry import Registry
 from mizzen.mesh.settings import MeshSettings
-from mizzen.persistent import ChunkedSequence, LayeredDict, Version
+from mizzen.persistent import ChunkedSequence, LayeredDict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,10 +214,6 @@ _ASKED_FOR: Final = 4
 """Cached DestinationRules for each service; more of them would include those of removed services."""
 
 
-ScopeVersion = tuple[HostsVersion, Version]
-"""The versions of a scope's services and DestinationRules; small, and without references to scope or mesh."""
-
-
 class SidecarScope:
     """What the proxies of one profile see of the mesh. Hashed by identity.
 
@@ -287,27 +283,9 @@ class SidecarScope:
         few = len(before._chosen) <= _ASKED_FOR * len(self.services) + _ASKED_FOR
         return before._chosen if few and before._rules is self._rules else {}
 
-    @property
-    def version(self) -> ScopeVersion:
-        """The version of this scope, from which a later scope can tell what changed."""
-        return self._registry.version, self._rules.version
-
-    def hosts_since(self, version: ScopeVersion) -> frozenset[str] | None:
-        """Return the hostnames whose service or DestinationRule may differ from an earlier scope of the same
-        gateways; None if any may differ."""
-        services, rules = self._registry.since(version[0]), self._rules.since(version[1])
-        if services is None or rules is None or any(map(is_wildcard, rules)):
-            return None
-        return frozenset(services | rules)
-
     def imports(self, rule: VirtualServiceRule) -> bool:
         """Return True if the rule is for sidecars, and imported."""
         return MESH in rule.gateways and any(egress.imports(rule) for egress in self.egress_listeners)
-
-    def virtual_services_to(self, hosts: Iterable[str]) -> set[VirtualServiceRule]:
-        """Return the imported rules that route to one of `hosts`."""
-        hosts = tuple(hosts)
-        return {rule for egress in self.egress_listeners for rule in egress.virtual_services_to(hosts)}
 
     def egress_listener_for(self, port: int, bind: str = "") -> EgressListener | None:
         """Return the listener that serves a port (0: a unix socket, by `bind`): the one with the port, else

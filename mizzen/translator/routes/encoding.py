@@ -127,22 +127,24 @@ def port_configuration_resource(
     chunks = sorted_hosts.of_chunks(_Summary.of)
     total = sum([chunk.digests for chunk in chunks]) % _MODULUS
     version = _version(start, (total, *[host.digest for host in others]))
-    places = {id(each): each for chunk in chunks for each in chunk.places}
+    places: dict[int, tuple[Origin, ...]] = {}
+    for chunk in chunks:
+        places.update(chunk.places)
     origins = tuple(chain.from_iterable(places.values()))
     return Resource.joined(ROUTE, head.name, _Pieces(start, sorted_hosts, others), version, origins)
 
 
 class _Summary(NamedTuple):
-    """The sum of the digests of some virtual hosts, and the origins of their rules: all virtual hosts of a
-    VirtualService have the same tuple."""
+    """The sum of the digests of some virtual hosts, and the origins of their rules by identity: all virtual
+    hosts of a VirtualService have the same tuple."""
 
     digests: int
-    places: tuple[tuple[Origin, ...], ...]
+    places: dict[int, tuple[Origin, ...]]
 
     @staticmethod
     def of(hosts: Sequence[EncodedVirtualHost]) -> _Summary:
         places = {id(host.places): host.places for host in hosts}
-        return _Summary(sum([host.digest for host in hosts]), tuple(places.values()))
+        return _Summary(sum([host.digest for host in hosts]), places)
 
 
 def _version(start: bytes, digests: Iterable[int]) -> str:

@@ -231,7 +231,7 @@ class Routing:
         return replace(previous, hosts=hosts, rules=rules.finish(), encoded=encoded)
 
     def _routes(self, rule: VirtualServiceRule, place: Place, previous: RuleRoutes | None) -> RuleRoutes:
-        return rule_routes(rule, place, self.scope, self.settings, previous, None, self.memo)
+        return rule_routes(rule, place, self.scope, self.settings, previous, self.memo)
 
     @property
     def _names(self) -> NamesKnownAs:

@@ -52,10 +52,6 @@ class RuleRoutes:
     destination_rules: tuple[MergedDestinationRule | None, ...]
     routes: RouteList
 
-    def looked_at(self, hosts: frozenset[str]) -> bool:
-        """Return whether one of `hosts` was looked up."""
-        return not (hosts.isdisjoint(self.hosts) and hosts.isdisjoint(self.targets))
-
 
 def rule_routes(
     rule: VirtualServiceRule,
@@ -63,18 +59,13 @@ def rule_routes(
     scope: SidecarScope,
     settings: RouteSettings,
     previous: RuleRoutes | None,
-    changed: frozenset[str] | None,
     memo: Memo,
 ) -> RuleRoutes:
     """Return the routes of a VirtualService for the proxies of `scope`.
 
     `previous` is the result for the same rule, place, settings and profile in an earlier snapshot, or None.
-    It is returned again unless one of its services or DestinationRules has changed. `changed` are the hosts
-    whose services or DestinationRules may have changed (`SidecarScope.hosts_since`); None if that is not
-    known.
+    It is returned again unless one of its services or DestinationRules has changed.
     """
-    if previous is not None and changed is not None and not previous.looked_at(changed):
-        return previous
     profile = scope.profile
     applying = Caller(profile.namespace, profile.labels, place.port, place.gateway).applying(rule)
     hosts = previous.hosts if previous is not None else destination_hosts(rule, applying)

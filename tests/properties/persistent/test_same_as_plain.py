@@ -35,7 +35,7 @@ def test_a_layered_dict_is_a_dict(size: int, steps: list[tuple[dict[int, int], l
     for at, (version, wanted) in enumerate(versions):
         different = {key for key in range(401) if wanted.get(key) != model.get(key)}
         assert set(now.differing(version)) == set(version.differing(now)) == different
-        since = now.since(version.version)
+        since = now._since(version)
         assert since is None or different <= since
         assert len(versions) - at > 30 or since is not None or size < 2 * len(steps)
 

@@ -13,7 +13,6 @@ from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig, parse_doc
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.routes.gateway import CachedGatewayRoutes, gateway_route_configuration
 from mizzen.translator.routes.sidecar import sidecar_route_configuration
 from mizzen.xds.resource import Resource
 from tests.unit.translator.routes.followed import Followed
@@ -98,7 +97,9 @@ virtual_services = st.builds(
     NAMESPACES,
     st.integers(0, 2),
     st.lists(st.sampled_from((*HOSTS, *WILDCARDS)), min_size=1, max_size=2, unique_by=str.lower),
-    st.sampled_from((["mesh", "default/edge"], ["mesh"], ["default/edge"])),
+    st.sampled_from(
+        (["mesh", "default/edge"], ["mesh"], ["default/edge"], ["default/first"], ["edge", "first"])
+    ),
     st.lists(st.tuples(matches, st.sampled_from(HOSTS)), min_size=1, max_size=2),
 )
 destination_rules = st.builds(
@@ -117,16 +118,31 @@ destination_rules = st.builds(
     st.sampled_from(("x-user", "x-other")),
 )
 gateways = st.builds(
-    lambda hosts: document(
+    lambda name, servers: document(
         "Gateway",
         "default",
-        "edge",
+        name,
         {
             "selector": {"app": "gateway"},
-            "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": hosts}],
+            "servers": [
+                {
+                    "port": {"number": 80, "name": "http", "protocol": "HTTP"},
+                    "hosts": hosts,
+                    **({"tls": {"httpsRedirect": True}} if redirected else {}),
+                }
+                for hosts, redirected in servers
+            ],
         },
     ),
-    st.sampled_from((["*"], ["*.example.com", "a.default.svc.cluster.local"])),
+    st.sampled_from(("edge", "first")),
+    st.lists(
+        st.tuples(
+            st.sampled_from((["*"], ["*.example.com", "a.default.svc.cluster.local"], ["other/*"])),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=2,
+    ),
 )
 EDGE = document(
     "Gateway",
@@ -157,17 +173,13 @@ def resources(
     mesh_config: MeshConfig,
     memo: Memo,
     followed: Followed,
-    gateways: dict[str, CachedGatewayRoutes],
 ) -> dict[tuple[int, str], Resource]:
     found: dict[tuple[int, str], Resource] = {}
     for at, proxy in enumerate(PROXIES):
-        scope, cached = followed.cached(mesh, mesh.outbound_profile(proxy), memo)
         if proxy.type == "router":
-            servers = tuple(one for one in mesh.gateways_for(proxy).servers if one.route_name == "http.80")
-            found[at, "http.80"] = gateway_route_configuration(
-                "http.80", servers, mesh, scope, mesh_config, memo, gateways
-            ).resource
+            found[at, "http.80"] = followed.gateway("http.80", mesh, proxy, memo)
             continue
+        scope, cached = followed.cached(mesh, mesh.outbound_profile(proxy), memo)
         for name in ROUTE_NAMES:
             number = name.rpartition(":")[2]
             listener = scope.egress_listener_for(int(number) if number.isdecimal() else 0)
@@ -188,7 +200,7 @@ def assert_envoy_would_take(resource: Resource) -> None:
 @given(st.lists(documents, max_size=8), changes)
 def test_remembered_is_what_would_be_built_anew(first: list[dict[str, Any]], later: list[Any]) -> None:
     mesh_config = MeshConfig()
-    followed = (Memo(), Followed(), dict[str, CachedGatewayRoutes]())
+    followed = (Memo(), Followed())
     held = typed([EDGE, *first])
     mesh = Mesh.build(held.values(), mesh_config)
     for updates, removals in [([], set()), *later]:
@@ -197,7 +209,7 @@ def test_remembered_is_what_would_be_built_anew(first: list[dict[str, Any]], lat
         held = {key: config for key, config in {**held, **updated}.items() if key not in gone}
         mesh, _ = mesh.updated(ConfigChange(tuple(updated.values()), tuple(gone)))
         remembered = resources(mesh, mesh_config, *followed)
-        anew = resources(Mesh.build(held.values(), mesh_config), mesh_config, Memo(), Followed(), {})
+        anew = resources(Mesh.build(held.values(), mesh_config), mesh_config, Memo(), Followed())
         for key, resource in remembered.items():
             assert resource.value == anew[key].value, key
             assert resource.version == anew[key].version, key

@@ -37,7 +37,7 @@ def service(number: int, prefix: str = "/a", connections: int = 1, weight: int =
             "labels": {"app": name},
             "weight": weight,
         },
-        "VirtualService": {"hosts": [name], "http": rules},
+        "VirtualService": {"hosts": [name], "gateways": ["mesh", "n0/edge"], "http": rules},
         "DestinationRule": {
             "host": name,
             "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": connections}}},
@@ -54,6 +54,23 @@ def service(number: int, prefix: str = "/a", connections: int = 1, weight: int =
     ]
 
 
+GATEWAY = {
+    "apiVersion": NETWORKING,
+    "kind": "Gateway",
+    "metadata": {"name": "edge", "namespace": "n0"},
+    "spec": {
+        "selector": {"app": "edge"},
+        "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}],
+    },
+}
+PROXIES = {
+    "sidecar": {"id": "sidecar~10.0.1.4~s3.n3~n3.svc.cluster.local", "metadata": {"NAMESPACE": "n3"}},
+    "gateway": {
+        "id": "router~10.9.1.4~edge.n3~n3.svc.cluster.local",
+        "metadata": {"NAMESPACE": "n3", "LABELS": {"app": "edge"}},
+    },
+}
+
 CHANGES: dict[str, Callable[[int], tuple[str, list[Any] | None]]] = {
     "VirtualService": lambda n: ("7", service(7, prefix=f"/{n}")),
     "DestinationRule": lambda n: ("7", service(7, connections=n + 2)),
@@ -65,12 +82,9 @@ CHANGES: dict[str, Callable[[int], tuple[str, list[Any] | None]]] = {
 class Living:
     def __init__(self, services: int) -> None:
         self.store = ConfigStore()
-        self._apply({str(number): service(number) for number in range(services)})
+        self._apply({"edge": [GATEWAY], **{str(number): service(number) for number in range(services)}})
         self.mesh = Mesh.build(self.store.configs())
         self.translation = Translation(self.mesh)
-        node = {"id": "sidecar~10.0.1.4~s3.n3~n3.svc.cluster.local", "metadata": {"NAMESPACE": "n3"}}
-        self.proxy = mizzen.Proxy.from_node(node)
-        self.translation.snapshot(self.proxy)
 
     def _apply(self, files: dict[str, list[Any] | None]) -> Any:
         return self.store.apply(
@@ -80,8 +94,9 @@ class Living:
             }
         )
 
-    def calls(self, kind: str) -> int:
+    def calls(self, proxy: mizzen.Proxy, kind: str) -> int:
         """How many functions following a change calls, once it is the third of its kind."""
+        self.translation.snapshot(proxy)
         profile = Profile()
         for number in range(4):
             change = self._apply(dict([CHANGES[kind](number)]))
@@ -89,7 +104,7 @@ class Living:
                 profile.enable()
             self.mesh, _ = self.mesh.updated(change)
             self.translation.update(self.mesh)
-            self.translation.snapshot(self.proxy)
+            self.translation.snapshot(proxy)
             profile.disable()
         return Stats(profile).total_calls  # type: ignore[attr-defined, no-any-return]
 
@@ -99,9 +114,10 @@ def meshes() -> tuple[Living, Living]:
     return Living(FEW), Living(MANY)
 
 
+@pytest.mark.parametrize("proxy", PROXIES)
 @pytest.mark.parametrize("kind", CHANGES)
 def test_a_change_calls_as_many_functions_in_a_mesh_of_any_size(
-    meshes: tuple[Living, Living], kind: str
+    meshes: tuple[Living, Living], kind: str, proxy: str
 ) -> None:
-    few, many = (living.calls(kind) for living in meshes)
+    few, many = (living.calls(mizzen.Proxy.from_node(PROXIES[proxy]), kind) for living in meshes)
     assert many < 1.25 * few, f"{few} with {FEW} services, {many} with {MANY}"

@@ -9,7 +9,8 @@ import pytest
 from mizzen.translator.routes import gateway as gateway_routes
 from mizzen.translator.translation import Translation
 from mizzen.xds.type_urls import ROUTE
-from tests.unit.translator.listeners.listener_scenes import document, gateway, router, server, to
+from tests.unit.translator.listeners.listener_scenes import document, gateway, router, server, service, to
+from tests.unit.translator.listeners.test_shared_names import REAL, alias, kubernetes
 from tests.unit.translator.listeners.test_shared_translation import Living
 
 EDGE = router()
@@ -59,10 +60,95 @@ def test_what_one_gateway_reuses_stays_when_another_one_goes() -> None:
     living = Living(*terminating(1), *terminating(2))
     values(living.translation)
     (live,) = living.translation._shared._live.values()
-    before = live.resources.gateway_routes["https.8443.https-8443.g1.default"]
+    before = live.resources.gateway_routes.get("https.8443.https-8443.g1.default")
     living.change(*terminating(1))
     values(living.translation)
-    assert live.resources.gateway_routes["https.8443.https-8443.g1.default"].encoded[0] is before.encoded[0]
+    after = live.resources.gateway_routes.get("https.8443.https-8443.g1.default")
+    assert before is not None
+    assert after is not None
+    assert after.encoded[0] is before.encoded[0]
+
+
+def hashed(host: str, header: str = "x-user") -> dict[str, Any]:
+    """A DestinationRule that routes show: they hash by a header."""
+    policy = {"loadBalancer": {"consistentHash": {"httpHeaderName": header}}}
+    return document("DestinationRule", "hashed", {"host": host, "trafficPolicy": policy})
+
+
+def weighted(name: str, target: str, header: str, gateway: str) -> dict[str, Any]:
+    """A VirtualService of two hosts, with a header that tells its routes apart."""
+    http = [{"match": [{"headers": {header: {"exact": "1"}}}], "route": [to(target)]}]
+    spec = {"hosts": ["a.example", "b.example"], "gateways": [gateway], "http": http}
+    return document("VirtualService", name, spec)
+
+
+def edges(first: int, second: int) -> list[dict[str, Any]]:
+    """Two Gateways of one port with their ages."""
+    return [
+        gateway(server(80, "HTTP", "*"), name="one", age=first),
+        gateway(server(80, "HTTP", "a.example"), name="two", age=second),
+    ]
+
+
+SHOP = bound("shop", ["shop.example"], "one.example")
+BOTH = [weighted("v1", "one.example", "x-one", "one"), weighted("v2", "two.example", "x-two", "two")]
+OTHER = weighted("v1", "one.example", "x-other", "one")
+REDIRECTING = {"tls": {"httpsRedirect": True}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            [plain("*"), SHOP, hashed("one.example")],
+            [plain("*"), SHOP, hashed("one.example", "x-other")],
+            id="DestinationRule",
+        ),
+        pytest.param(
+            [plain("*"), SHOP], [plain("*"), SHOP, hashed("*.example")], id="DestinationRule of a wildcard"
+        ),
+        pytest.param(
+            [plain("*"), bound("shop", ["shop.example"], "alias"), kubernetes("real", ("http", 80)), alias()],
+            [
+                *(plain("*"), bound("shop", ["shop.example"], "alias"), kubernetes("real", ("http", 80))),
+                *(alias(), hashed(REAL)),
+            ],
+            id="DestinationRule of the service of an alias",
+        ),
+        pytest.param(
+            [plain("*"), SHOP, service("one.example", 8080, "HTTP")],
+            [plain("*"), SHOP, service("one.example", 9090, "HTTP")],
+            id="Service",
+        ),
+        pytest.param(
+            [plain("*"), SHOP, service("one.example", 8080, "HTTP", exportTo=["~"])],
+            [plain("*"), SHOP, service("one.example", 9090, "HTTP", exportTo=["~"])],
+            id="Service that is not visible",
+        ),
+        pytest.param([*edges(2, 1), *BOTH], [*edges(2, 1), OTHER, BOTH[1]], id="the first of two Gateways"),
+        pytest.param([*edges(2, 1), *BOTH], [*edges(1, 2), *BOTH], id="Gateways change places"),
+        pytest.param([*edges(2, 1), *BOTH], [edges(2, 1)[1], *BOTH], id="one Gateway less"),
+        pytest.param([*edges(2, 1), *BOTH], [*edges(2, 1), BOTH[0]], id="one VirtualService less"),
+        pytest.param(
+            [gateway(server(80, "HTTP", "*.example")), SHOP],
+            [gateway(server(80, "HTTP", "*.example", **REDIRECTING)), SHOP],
+            id="redirected to HTTPS",
+        ),
+        pytest.param(
+            [gateway(server(80, "HTTP", "*.example", **REDIRECTING)), SHOP],
+            [gateway(server(80, "HTTP", "shop.example", **REDIRECTING)), SHOP],
+            id="one redirected host less",
+        ),
+        pytest.param([plain("*"), SHOP], [plain("*")], id="the last host"),
+    ],
+)
+def test_routes_follow_what_they_are_made_from(before: list[Any], after: list[Any]) -> None:
+    living = Living(*before)
+    first = values(living.translation)
+    for documents in (after, before, after):
+        living.change(*documents)
+        assert values(living.translation) == values(Translation(living.mesh))
+    assert values(living.translation) != first
 
 
 ONE = bound("v1", ["b.example", "c.example"], "one.example")
@@ -112,9 +198,9 @@ def test_a_fork_replaces_nothing_of_what_the_first_translation_reuses() -> None:
     living = Living(plain("*"), ONE)
     values(living.translation)
     (live,) = living.translation._shared._live.values()
-    before = live.resources.gateway_routes["http.80"].resource
+    before = live.resources.gateway_routes.get("http.80")
     fork = living.translation.fork(EDGE)
     living.mesh, _ = living.mesh.updated(living._apply([plain("*"), ONE, TWO]))
     fork.update(living.mesh)
     assert values(fork) != values(living.translation)
-    assert live.resources.gateway_routes["http.80"].resource is before
+    assert live.resources.gateway_routes.get("http.80") is before

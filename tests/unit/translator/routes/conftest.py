@@ -22,7 +22,6 @@ from mizzen.config import MeshConfig, parse_documents, to_config
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.routes.gateway import CachedGatewayRoutes, gateway_route_configuration
 from mizzen.translator.routes.sidecar import (
     sidecar_route_configuration,
     sidecar_route_origins,
@@ -58,7 +57,6 @@ class RoutedMesh:
     mesh_config: MeshConfig
     memo: Memo = field(default_factory=Memo)
     followed: Followed = field(default_factory=Followed)
-    gateway_routes: dict[str, CachedGatewayRoutes] = field(default_factory=dict)
 
     def _proxy(self, kind: str, namespace: str, labels: dict[str, str], metadata: dict[str, Any]) -> Proxy:
         domain = f"{namespace}.svc.cluster.local"
@@ -98,10 +96,7 @@ class RoutedMesh:
 
     def gateway_resource(self, name: str, namespace: str = "edge", **labels: str) -> Resource:
         proxy = self._proxy("router", namespace, labels or {"app": "gateway"}, {})
-        scope = self.mesh.scope(self.mesh.outbound_profile(proxy))
-        servers = tuple(one for one in self.mesh.gateways_for(proxy).servers if one.route_name == name)
-        whole = (self.mesh, scope, self.mesh_config, self.memo, self.gateway_routes)
-        return gateway_route_configuration(name, servers, *whole).resource
+        return self.followed.gateway(name, self.mesh, proxy, self.memo)
 
     def gateway(self, name: str, **labels: str) -> dict[str, Any]:
         return plain(self.gateway_resource(name, **labels))
