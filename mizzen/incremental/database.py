@@ -95,6 +95,12 @@ class Database:
         """The queries that fail now, among those that were asked for."""
         return list(self._failed.values())
 
+    def retry_failures(self) -> None:
+        """Let the functions that failed run again when they are next asked for, because what made them fail
+        may be nothing that they read. Their readers are marked, and watches of these are stale."""
+        for node in tuple(self._failed):
+            node.retry()
+
     def sweep(self) -> int:
         """Forget the values that have no readers and no watches; return their number.
 

@@ -130,11 +130,11 @@ class Derived(Node, Generic[Value]):
         self._database.record(self)
         self._database.settle_below(self)
         self.refresh()
+        if not self.is_read:
+            self._database.note_unread(self)
         if self._value is NOTHING:
             failure = self._database.failure_of(self)
             raise QueryError(f"{self.name}({self.key!r})") from (failure.error if failure else None)
-        if not self.is_read:
-            self._database.note_unread(self)
         return cast("Value", self._value)
 
     def sound(self) -> Value:
@@ -171,6 +171,10 @@ class Derived(Node, Generic[Value]):
     def outdate(self) -> None:
         """Let the value be computed again when it is next asked for. For nodes without readers."""
         self._state = DIRTY
+
+    def retry(self) -> None:
+        """Let the value be computed again when it is next asked for, and mark its readers."""
+        self.mark(DIRTY)
 
     def on_mark(self) -> None:
         """Note that the value may be out of date."""

@@ -105,6 +105,7 @@ class Translation:
             return
         self._recorded.renew(mesh)
         self._shared.renew(mesh)
+        self._database.retry_failures()
         self._database.sweep()
 
     def concerned(self) -> Iterator[Proxy]:
@@ -126,13 +127,14 @@ class Translation:
 
     def knows(self, proxy: Proxy) -> bool:
         """Return whether the shared resources for `proxy` exist, or are known to fail."""
-        return self._shared.knows(self._classes.sound(proxy))
+        proxy_class = self._class_if_sound(proxy)
+        return proxy_class is None or self._shared.knows(proxy_class)
 
     def prepare(self, proxy: Proxy) -> Iterator[None]:
         """Do the costly work of the first `snapshot` of a class of proxies in small steps. The mesh may be
         updated between the steps. Errors are not raised here, but by `snapshot`."""
-        proxy_class = self._classes.sound(proxy)
-        if not self._shared.knows(proxy_class):
+        proxy_class = self._class_if_sound(proxy)
+        if proxy_class is not None and not self._shared.knows(proxy_class):
             yield from self._shared.prepare(proxy_class)
 
     def forget_unused(self, proxies: Iterable[Proxy]) -> None:
@@ -143,7 +145,7 @@ class Translation:
         for noted in (self._concerned, self._failing):
             for proxy in noted.keys() - known:
                 del noted[proxy]
-        self._shared.keep(self._classes.sound(proxy) for proxy in known)
+        self._shared.keep(filter(None, map(self._class_if_sound, known)))
         self._database.sweep()
 
     def beside(self, mesh: Mesh) -> Translation:
@@ -159,11 +161,15 @@ class Translation:
     def take_over(self, proxy: Proxy, other: Translation) -> None:
         """Copy the shared resources for `proxy` from `other`, unless they exist here already. This costs less
         than building them. The mesh of `other` may differ."""
-        self._shared.take_over(self._classes.sound(proxy), other._shared)
+        proxy_class = self._class_if_sound(proxy)
+        if proxy_class is not None:
+            self._shared.take_over(proxy_class, other._shared)
 
     def rebuild(self, proxy: Proxy) -> None:
         """Forget everything made for `proxy`, so that it is built again the next time."""
-        self._shared.forget(self._classes.sound(proxy))
+        proxy_class = self._class_if_sound(proxy)
+        if proxy_class is not None:
+            self._shared.forget(proxy_class)
         self._unwatch(proxy)
 
     def snapshot(self, proxy: Proxy) -> Snapshot:
@@ -184,6 +190,13 @@ class Translation:
         if proxy not in self._watches:
             self._watches[proxy] = self._snapshots.watch(proxy)
         return made
+
+    def _class_if_sound(self, proxy: Proxy) -> ProxyClass | None:
+        """Return the class of a proxy; None if it cannot be told (`translate` raises the error)."""
+        try:
+            return self._classes.sound(proxy)
+        except Exception:
+            return None
 
     def _unwatch(self, proxy: Proxy) -> None:
         """Forget the snapshot of a proxy, after it failed or to build it again."""

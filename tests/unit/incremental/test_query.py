@@ -127,6 +127,31 @@ class TestFailures:
         table["a"] = 10
         assert (whole("a"), database.failures) == (11, [])
 
+    def test_what_failed_is_forgotten_too(self, database: Database) -> None:
+        table = Table[str, int](database, "table")
+        table["a"] = 0
+        part = Query(database, "part", lambda key: 100 // table[key])
+        whole = Query(database, "whole", lambda key: part(key) + 1)
+        with pytest.raises(QueryError):
+            whole("a")
+        assert (database.sweep(), len(whole), len(part), database.failures) == (2, 0, 0, [])
+
+    def test_what_failed_by_chance_is_tried_again(self, database: Database) -> None:
+        table = Table[str, int](database, "table")
+        table["a"] = 1
+        broken = [False]
+        part = Query(database, "part", lambda: 1 // (not broken[0]) + table["a"])
+        watch = Query(database, "whole", lambda: part() + 1).watch()
+        assert watch.value() == 3
+        table["a"], broken[0] = 2, True
+        assert watch.value() == 3
+        database.take_stale()
+        broken[0] = False
+        assert watch.value() == 3
+        database.retry_failures()
+        assert database.take_stale() == [watch]
+        assert (watch.value(), database.failures) == (4, [])
+
     def test_a_member_that_fails_is_left_out_or_stays(self, database: Database) -> None:
         table = Table[str, int](database, "table")
         table["a"], table["b"] = 0, 5

@@ -13,12 +13,14 @@ from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.scope import scopes
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import outbound
+from mizzen.translator import outbound, translation, workload_resources
 from mizzen.translator.clusters.service_resources import ServiceTranslator
 from mizzen.translator.contained import ContainedTranslation, ProxyFaultError
 from mizzen.translator.tls import secrets as tls_secrets
+from mizzen.translator.translation import Translation
 from mizzen.translator.untranslatable import untranslatable
 from mizzen.xds import type_urls
+from mizzen.xds.snapshot import Snapshot
 from tests.self_signed import certificate_and_key
 
 
@@ -31,13 +33,39 @@ def service(name: str, port: int = 80) -> dict[str, Any]:
     }
 
 
-def sidecar(namespace: str) -> Proxy:
+def sidecar(namespace: str, name: str = "a") -> Proxy:
     return Proxy.from_node(
         {
-            "id": f"sidecar~10.0.0.1~a.{namespace}~{namespace}.svc.cluster.local",
+            "id": f"sidecar~10.0.0.1~{name}.{namespace}~{namespace}.svc.cluster.local",
             "metadata": {"NAMESPACE": namespace, "TLS_CLIENT_KEY": namespace},
         }
     )
+
+
+def gateway(name: str) -> Proxy:
+    return Proxy.from_node(
+        {
+            "id": f"router~10.0.0.1~{name}.default~default.svc.cluster.local",
+            "metadata": {"NAMESPACE": "default", "LABELS": {"istio": "gw"}},
+        }
+    )
+
+
+def virtual_service(prefix: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "v", "namespace": "default"},
+        "spec": {
+            "hosts": ["a.example"],
+            "gateways": ["gw"],
+            "http": [{"match": [{"uri": {"prefix": prefix}}], "route": [{"destination": {"host": "a"}}]}],
+        },
+    }
+
+
+def versions(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+    return {(each.type_url, each.name): each.version for each in snapshot}
 
 
 class World:
@@ -198,6 +226,71 @@ def test_a_fault_of_following_a_change_blames_no_document(monkeypatch: pytest.Mo
     assert fault.endswith("RuntimeError"), "it is said all the same"
     assert "test_contained.py" in fault
     assert world.translation.overcome() == ()
+
+
+@pytest.fixture
+def fail_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets the resources of the next workload fail, whatever its documents are."""
+    build = workload_resources.rules_without_keys
+    due: list[Exception] = []
+
+    def raising(*arguments: Any) -> Any:
+        if due:
+            raise due.pop()
+        return build(*arguments)
+
+    monkeypatch.setattr(workload_resources, "rules_without_keys", raising)
+    return lambda: due.append(RuntimeError("a fault"))
+
+
+def test_a_fault_that_passes_is_told_once(fail_once: Callable[[], None]) -> None:
+    world, proxy = World(a=service("a")), sidecar("default")
+    fail_once()
+    assert world.clusters(proxy) == {"a:80"}
+    assert len(world.translation.overcome()) == 1
+    world.write(b=service("b"))
+    assert list(world.translation.concerned()) == [proxy]
+    assert world.clusters(proxy) == {"a:80", "b:80"}
+    assert world.translation.overcome() == ()
+
+
+def test_a_fault_that_passes_does_not_stay_with_what_replicas_share(fail_once: Callable[[], None]) -> None:
+    """Another replica still holds the last good value, because it has not been asked for yet."""
+    world = World(a=service("a"), g=tls_gateway("g"), v=virtual_service("/a"))
+    translation, proxy, replica = Translation(world.mesh), gateway("a"), gateway("b")
+    for each in (proxy, replica):
+        translation.translate(each)
+    world.write(v=virtual_service("/b"))
+    translation.update(world.mesh)
+    fail_once()
+    with pytest.raises(RuntimeError, match="a fault"):
+        translation.translate(proxy)
+    world.write(s=secret("unrelated"))
+    translation.update(world.mesh)
+    assert set(translation.concerned()) == {proxy, replica}
+    anew = versions(Translation(world.mesh).snapshot(proxy))
+    for each in (proxy, replica):
+        assert versions(translation.snapshot(each)) == anew
+
+
+def test_a_proxy_whose_class_cannot_be_told_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault is contained like any other, also before the first translation and when others are gone."""
+
+    def raising(servers: Any) -> Any:
+        if servers:
+            raise ValueError("out of range")
+        return ()
+
+    monkeypatch.setattr(translation, "passthrough_hosts", raising)
+    world = World(a=service("a"), g=tls_gateway("g"))
+    proxy = gateway("a")
+    assert world.translation.knows(proxy)
+    assert list(world.translation.prepare(proxy)) == []
+    assert world.clusters(proxy) == {"a:80"}
+    assert [str(one.key) for one in world.translation.withheld] == ["Gateway/default/gw"]
+    list(world.translation.forget_unused([proxy]))
+    world.write(b=service("b"))
+    assert world.clusters(proxy) == {"a:80", "b:80"}
 
 
 def test_documents_are_tried_before_anyone_serves_them(fails: Any) -> None:
