@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import chain
+from typing import NamedTuple
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.facts import Fact, Pool, Routed, Served
@@ -58,6 +59,18 @@ Read = Fact | Listened | Fetched | MentionedLabel | Sum | str
 configurations."""
 
 
+class _Service(NamedTuple):
+    """The resources of a service for the layer, and those for all that they replace."""
+
+    made: ServiceResources
+    below: ServiceResources
+
+    @property
+    def secrets(self) -> tuple[tuple[tuple[str, SecretNames], ...], ...]:
+        """The secrets of the clusters of both."""
+        return self.made.secrets, self.below.secrets
+
+
 class LabelLayer:
     """Keeps the layer over the resources `shared` up to date, for the proxies of a profile.
 
@@ -75,15 +88,13 @@ class LabelLayer:
         self._labels = labels_apart(profile, shared.profile)
         self._telling = rules.telling(profile.namespace, self._labels)
         self._apart = NOTHING_DIFFERS
+        self._found_from: frozenset[Fact] = frozenset()
         self._ports: dict[int, PortListeners] = {}
         self._listened: frozenset[Fact] = frozenset()
-        self._routes: dict[str, Resource] = {}
         self._fetched: dict[str, Routed] = {}
         self._own: dict[str, Routed] = {}
         self._cached = CachedRoutes()
-        self._services: dict[ServiceKey, ServiceResources] = {}
-        self._instead: tuple[SecretNames, ...] = ()
-        self._replaced: frozenset[str] = frozenset()
+        self._services: dict[ServiceKey, _Service] = {}
         self._added_up: tuple[object, object] | None = None
         self.read: frozenset[Read] = frozenset()
         self._build(alike)
@@ -95,7 +106,8 @@ class LabelLayer:
         return OutboundBuilder(below.mesh, self._profile, (), below.memo)
 
     def _found_read(self) -> frozenset[Read]:
-        found: set[Read] = {*self._labels, *self._listened, *self._apart.found_from, *self._fetched}
+        self._found_from = self._apart.found_from
+        found: set[Read] = {*self._labels, *self._listened, *self._found_from, *self._fetched}
         found.update(map(Listened, self._apart.facts))
         found.update(map(Fetched, self._apart.routed))
         found.update(fact(key) for key in self._services for fact in (Served, Pool))
@@ -108,7 +120,7 @@ class LabelLayer:
     def parts(self, name: str = "") -> OutboundParts:
         """Return the parts of all listeners and of one route configuration."""
         ports = LayeredDict.over(self._shared.ports, self._ports)
-        cached = self._cached if name in self._routes else self._shared.cached
+        cached = self._cached if name in self._fetched else self._shared.cached
         return OutboundParts(ports, self._builder, cached)
 
     def update(self, rules: LabelRules, step: Step | None, alike: AlikeListeners) -> None:
@@ -122,14 +134,15 @@ class LabelLayer:
             self._build(alike)
             return
         builder, changed = self._builder, step.difference.facts
-        met = telling != before or not self._apart.found_from.isdisjoint(changed)
+        met = telling != before or not self._found_from.isdisjoint(changed)
         if met:
             self._apart = self._found_apart(builder)
         # Labelled DestinationRules have different results here than in the shared resources, so the step does
         # not contain all differences.
         chosen = met and (before.destination_hosts or telling.destination_hosts)
         listening = self._listened.isdisjoint(changed) and (
-            self._shared.readers.of(self._apart.facts) == self._ports.keys()
+            not (met or not self._apart.facts.isdisjoint(step.listened))
+            or self._shared.readers.of(self._apart.facts) == self._ports.keys()
         )
         if not listening or chosen:
             self._build(alike)
@@ -151,19 +164,19 @@ class LabelLayer:
     def _build(self, alike: AlikeListeners) -> None:
         builder, shared = self._builder, self._shared
         apart = self._apart = self._found_apart(builder)
-        self._services = {}
+        self.laid, self._services = NOTHING_LAID_OVER, {}
         self._lay_services(builder, apart.services_of(Served))
         built = {number: alike.build(number, builder) for number in sorted(shared.readers.of(apart.facts))}
         self._ports = {number: each.port for number, each in built.items()}
-        self._lay_listeners(chain.from_iterable(each.resources for each in built.values()))
+        self._lay_listeners(builder, chain.from_iterable(each.resources for each in built.values()))
         ports = LayeredDict.over(shared.ports, self._ports)
         fetched = builder.fetched(ports, built)
         own = self._own = {name: fact for name, fact in fetched.items() if name not in shared.routes}
         # The shared listeners may also change while those of the layer stay the same.
         below = (shared.readers.read_by(number) for number in built)
         self._listened = frozenset[Fact](own.values()).union(*below, *(each.read for each in built.values()))
-        self._routes, self._fetched, self._cached = {}, {}, CachedRoutes()
-        self._lay_routes(builder, {**own, **builder.reading(ports, apart)})
+        self._fetched, self._cached = {}, CachedRoutes()
+        self._lay_routes(builder, {**own, **builder.reading(ports, apart)}, ())
         self._add_up()
         self.read = self._found_read()
 
@@ -181,7 +194,7 @@ class LabelLayer:
             self._forget_routes(gone)
             self._cached = self._cached.following(changed, builder.routing)
             known = not gone and names.items() <= self._fetched.items()
-            self._lay_routes(builder, names)
+            self._lay_routes(builder, names, gone)
             if not known:
                 self.read = self._found_read()
         self._add_up()
@@ -189,38 +202,42 @@ class LabelLayer:
     def _forget_routes(self, names: Iterable[str]) -> None:
         ports = {self._fetched.pop(name) for name in names}
         ports.difference_update(self._fetched.values())
-        for name in names:
-            del self._routes[name]
         self._cached = self._cached.without(names, ports)
 
     def _lay_services(self, builder: OutboundBuilder, touched: Iterable[ServiceKey]) -> None:
         """Build the resources of the services `touched`; those of all other services stay."""
-        for key in touched:
-            service = builder.service(key)
-            if service is None:
-                self._services.pop(key, None)
-            else:
-                self._services[key] = builder.of_service(service)
-        shared, services = self._shared, dict(sorted(self._services.items()))
-        clusters = [each for made in services.values() for each in made.all_clusters]
-        assignments = [each for made in services.values() for each in made.all_assignments]
-        below = [shared.served[key] for key in services]
-        names = [cluster.name for each in below for cluster in each.all_clusters]
-        self._instead = tuple([names for made in services.values() for _, names in made.secrets])
-        self._replaced, self._added_up = frozenset(names), None
-        laid, assigned = self.laid, [assignment.name for each in below for assignment in each.all_assignments]
-        self.laid = replace(
-            laid,
-            clusters=laid.clusters.over(shared.clusters, clusters, names),
-            endpoints=laid.endpoints.over(shared.endpoints, assignments, assigned),
+        shared, memo, laid, services = self._shared, builder.memo, self.laid, dict(self._services)
+        before = [services.pop(key) for key in touched if key in services]
+        now = [
+            _Service(builder.of_service(service), shared.served[service.key])
+            for service in map(builder.service, touched)
+            if service is not None
+        ]
+        services.update({each.made.service.key: each for each in now})
+        clusters = laid.clusters.updated(
+            shared.clusters,
+            [one for each in now for one in each.made.all_clusters],
+            [one.name for each in now for one in each.below.all_clusters],
+            [one.name for each in before for of in each for one in of.all_clusters],
+            memo,
         )
+        endpoints = laid.endpoints.updated(
+            shared.endpoints,
+            [one for each in now for one in each.made.all_assignments],
+            [one.name for each in now for one in each.below.all_assignments],
+            [one.name for each in before for of in each for one in of.all_assignments],
+            memo,
+        )
+        self._services, self.laid = services, replace(laid, clusters=clusters, endpoints=endpoints)
+        if [each.secrets for each in before] != [each.secrets for each in now]:
+            self._added_up = None
 
-    def _lay_listeners(self, made: Iterable[Resource]) -> None:
-        shared = self._shared
+    def _lay_listeners(self, builder: OutboundBuilder, made: Iterable[Resource]) -> None:
+        shared, laid = self._shared, self.laid
         below = [shared.ports[number] for number in self._ports if number in shared.ports]
         names = [spec.name for each in below for spec in each.specs.values()]
-        self._added_up = None
-        self.laid = replace(self.laid, listeners=self.laid.listeners.over(shared.listeners, made, names))
+        listeners = laid.listeners.updated(shared.listeners, made, names, (), builder.memo)
+        self._added_up, self.laid = None, replace(laid, listeners=listeners)
 
     def _add_up(self) -> None:
         """Update secrets and diagnostics. They are summed up over all clusters and ports, so they may change
@@ -234,11 +251,12 @@ class LabelLayer:
             self.laid = replace(self.laid, secrets=secrets, diagnostics=diagnostics)
 
     def _secrets(self) -> SecretNames | None:
-        below = self._shared.secrets_of
-        if not self._instead and not any(name in below for name in self._replaced):
+        services, of_all = self._services.values(), self._shared.secrets_of
+        instead = [names for each in services for _, names in each.made.secrets]
+        replaced = {name for each in services for name, _ in each.below.secrets}
+        if not instead and not replaced:
             return None
-        kept = (found for name, found in below.items() if name not in self._replaced)
-        return all_secrets([*self._instead, *kept])
+        return all_secrets([*instead, *(names for name, names in of_all.items() if name not in replaced)])
 
     def _diagnostics(self) -> tuple[Diagnostic, ...] | None:
         if not self._ports:
@@ -246,14 +264,13 @@ class LabelLayer:
         ports = LayeredDict.over(self._shared.ports, self._ports)
         return tuple([found for number in sorted(ports) for found in ports[number].diagnostics])
 
-    def _lay_routes(self, builder: OutboundBuilder, names: Mapping[str, Routed]) -> None:
+    def _lay_routes(self, builder: OutboundBuilder, names: Mapping[str, Routed], gone: Iterable[str]) -> None:
         routing, facts = builder.routing, set(names.values())
         # The first time, a port starts from the shared routes.
         cached = self._cached = self._cached.with_ports(
             facts, lambda: self._shared.cached.following(self._apart, routing, facts)
         )
         self._fetched.update(names)
-        for name, fact in names.items():
-            self._routes[name] = builder.route_configuration(name, fact, cached)
-        routes = self.laid.routes.over(self._shared.routes, self._routes.values())
+        made = [builder.route_configuration(name, fact, cached) for name, fact in names.items()]
+        routes = self.laid.routes.updated(self._shared.routes, made, (), gone, builder.memo)
         self.laid = replace(self.laid, routes=routes)

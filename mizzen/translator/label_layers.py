@@ -27,7 +27,6 @@ class LabelLayers(Generic[Key]):
         self._shared = shared
         self._rules = rules
         self._sums = (shared.secrets_of, shared.diagnostics)
-        self._listeners = shared.readers
         self._alike = AlikeListeners(rules)
         self._layers: dict[Key, LabelLayer] = {}
         self._readers: Readers[Read, Key] = Readers()
@@ -55,13 +54,13 @@ class LabelLayers(Generic[Key]):
 
     def note_step(self, rules: LabelRules) -> None:
         """Mark the layers that the last step of the shared resources concerns; `rules` are the new mesh's."""
-        shared, before = self._shared, (self._rules, self._sums, self._listeners)
+        shared, before = self._shared, (self._rules, self._sums)
         self._rules, self._sums = rules, (shared.secrets_of, shared.diagnostics)
-        self._listeners, self._alike = shared.readers, AlikeListeners(rules)
+        self._alike = AlikeListeners(rules)
         step = shared.step
         changed: set[Read] = {*step.difference.facts, *step.gone, *step.routes}
         changed.update(map(Fetched, step.routes.values()))
-        changed.update(map(Listened, shared.readers.differing(before[2])))
+        changed.update(map(Listened, step.listened))
         changed.update(rules.labels_since(before[0]))
         changed.update(
             [each for each, was, now in zip(Sum, before[1], self._sums, strict=True) if was is not now]

@@ -48,11 +48,11 @@ _Fetched = dict[str, Routed]
 
 
 class Step(NamedTuple):
-    """One update, for the layers over the resources: the number of updates so far, the difference, the names
-    of the route configurations that were built, and of those that were removed."""
+    """One update, for the layers over the resources: the difference, the facts that are read for other
+    listeners now, the names of the route configurations that were built, and of those that were removed."""
 
-    number: int
     difference: ScopeDifference
+    listened: frozenset[Fact]
     routes: Mapping[str, Routed]
     gone: AbstractSet[str]
 
@@ -77,7 +77,7 @@ class OutboundResources:
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self.cached = CachedRoutes()
         self.gateway_routes = CachedGatewayRoutes()
-        self.step = Step(0, NOTHING_DIFFERS, {}, frozenset())
+        self.step = Step(NOTHING_DIFFERS, frozenset(), {}, frozenset())
         self.clusters = Collection(type_urls.CLUSTER, {})
         self.endpoints = Collection(type_urls.ENDPOINT, {})
         self.listeners = Collection(type_urls.LISTENER, {})
@@ -144,6 +144,7 @@ class OutboundResources:
             self._update_static_clusters()
         else:
             ports = self.readers.of(difference.facts) | difference.called
+        readers = self.readers
         names, gone = self._update_listeners(ports, before)
         names.update(self.builder.reading(self.ports, difference))
         unread = set(gone.values())
@@ -151,7 +152,8 @@ class OutboundResources:
         cached = self.cached.without(gone, unread)
         self.cached = cached.following(difference, self.builder.routing)
         self._update_routes(names, gone)
-        self.step = Step(self.step.number + 1, difference, names, gone.keys())
+        listened = frozenset(self.readers.differing(readers))
+        self.step = Step(difference, listened, names, gone.keys())
 
     def copy(self) -> OutboundResources:
         """Return a copy that can be updated separately."""

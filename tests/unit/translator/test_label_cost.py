@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cProfile import Profile
+from pstats import Stats
 from typing import Any
 
 import pytest
@@ -165,3 +167,52 @@ def test_listeners_that_come_out_alike_are_built_once(asked: dict[str, int]) -> 
     living.change(document("VirtualService", "of-a5", {"hosts": ["db.example"], "tcp": [tcp]}))
     assert asked["build"] == 3, "for the one with a rule of its own too"
     living.compare()
+
+
+def chosen(number: int, **traffic: Any) -> Any:
+    """A DestinationRule of one service for workloads with a label that all have."""
+    spec = {
+        "host": f"s{number}.example",
+        "workloadSelector": {"matchLabels": {"tier": "x"}},
+        "trafficPolicy": traffic,
+    }
+    return document("DestinationRule", f"d{number}", spec)
+
+
+def told_apart(rules: int) -> Living:
+    """Services with a DestinationRule for one label, and a rule for each kind."""
+    services = [entry(f"s{number}", 8080) for number in range(60)]
+    limited = [chosen(number, connectionPool={"tcp": {"maxConnections": 9}}) for number in range(rules)]
+    own = [
+        looking(f"r{number}", f"s{59 - number}.example", range(number, number + 1)) for number in range(KINDS)
+    ]
+    return Living(*services, *limited, *own)
+
+
+def test_an_endpoint_costs_its_service_however_many_services_have_rules_for_labels() -> None:
+    calls = []
+    for rules in (4, 40):
+        living = told_apart(rules)
+        profile = Profile()
+        for number in range(4):
+            content = entry("s1", 8080, endpoints=[{"address": f"10.1.0.{number + 1}"}])
+            if number >= 2:
+                profile.enable()
+            living.change(content)
+            profile.disable()
+        living.compare()
+        calls.append(Stats(profile).total_calls)  # type: ignore[attr-defined]
+    assert calls[1] < 1.25 * calls[0]
+
+
+def test_kinds_for_which_rules_choose_alike_share_what_is_laid_over() -> None:
+    living = told_apart(4)
+    for change in (
+        entry("s1", 8080, endpoints=[{"address": "10.1.0.9"}]),
+        chosen(1, loadBalancer={"simple": "RANDOM"}),
+    ):
+        living.change(change)
+        for type_url in (type_urls.CLUSTER, type_urls.ENDPOINT):
+            found = {living.translation.snapshot(each).collection(type_url) for each in living.proxies}
+            assert len(found) == 1
+        living.compare()
