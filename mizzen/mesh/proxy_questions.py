@@ -7,7 +7,7 @@ records that they were read.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -57,6 +57,10 @@ class ProxyQuestions(ABC):
     @abstractmethod
     def any_asks_for_nodes(self) -> bool:
         """Return True if some service asks for endpoints on the client's node."""
+
+    @abstractmethod
+    def any_distributes_traffic(self) -> bool:
+        """Return True if some service has a trafficDistribution."""
 
     @abstractmethod
     def policies_of(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
@@ -129,11 +133,16 @@ class ProxyQuestions(ABC):
                 )
             ),
             self.mesh_config.default_config,
-            is_labelled=bool(labels) and any(value is None for _, value in mentioned),
+            is_labelled=bool(labels or proxy.metadata.node_name) and self._compares_labels(mentioned),
             locality=proxy_locality(proxy.locality, self._endpoint_labels(proxy) or {}, labels),
             with_node_name=self.any_asks_for_nodes(),
             has_certificate=not self._is_left_without_certificate(proxy),
         )
+
+    def _compares_labels(self, mentioned: Iterable[MentionedLabel]) -> bool:
+        """Return whether some service prefers endpoints by labels that they have in common with the client:
+        by failoverPriority, or by trafficDistribution."""
+        return any(value is None for _, value in mentioned) or self.any_distributes_traffic()
 
     def gateways_for(self, proxy: Proxy) -> MergedGateway:
         """Return the servers of all Gateways that select `proxy`, merged."""

@@ -42,6 +42,9 @@ class RecordedMesh(ProxyQuestions):
         self._node_aware: Lookup[Registry, None, bool] = Lookup(
             database, "services that ask for nodes", registry, lambda of, _: bool(of.node_aware)
         )
+        self._distributing: Lookup[Registry, None, bool] = Lookup(
+            database, "services with a trafficDistribution", registry, lambda of, _: bool(of.distributing)
+        )
         self._authorizers: Lookup[Registry, str, ExternalAuthorizer] = Lookup(
             database,
             "external authorizer",
@@ -100,6 +103,7 @@ class RecordedMesh(ProxyQuestions):
         self._endpoints.renew(mesh.registry)
         self._services.renew(mesh.registry)
         self._node_aware.renew(mesh.registry)
+        self._distributing.renew(mesh.registry)
         self._authorizers.renew(mesh.registry)
         self._mentioned.renew(mesh)
         self._documents.renew(mesh)
@@ -126,6 +130,10 @@ class RecordedMesh(ProxyQuestions):
     def any_asks_for_nodes(self) -> bool:
         """Return True if some service asks for endpoints on the client's node."""
         return self._node_aware(None)
+
+    def any_distributes_traffic(self) -> bool:
+        """Return True if some service has a trafficDistribution."""
+        return self._distributing(None)
 
     def policies_of(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
         """Return the security policies that select a workload of `namespace` with these labels."""

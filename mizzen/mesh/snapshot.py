@@ -342,6 +342,10 @@ class Mesh(ProxyQuestions):
         """Return True if some service asks for endpoints on the client's node."""
         return bool(self.registry.node_aware)
 
+    def any_distributes_traffic(self) -> bool:
+        """Return True if some service has a trafficDistribution."""
+        return bool(self.registry.distributing)
+
     def scope(self, profile: OutboundProfile) -> SidecarScope:
         """Return what proxies of that profile see: the same object as long as its content is the same."""
         return self._scopes.scope(

@@ -23,8 +23,9 @@ class OutboundProfile:
     distinguishes have equal profiles, and share everything that is built from them.
 
     Without `has_certificate` it cannot speak the mesh's mutual TLS. `labels` holds only labels whose keys a
-    rule mentions; `is_labelled` says whether the proxy has any label, if failoverPriority mentions some;
-    `node_name` is empty unless a service asks for endpoints on the client's node.
+    rule mentions; `is_labelled` says whether the proxy has any label (its node counts as one), if some
+    service prefers endpoints by labels; `node_name` is empty unless a service asks for endpoints on the
+    client's node.
     """
 
     type: ProxyType

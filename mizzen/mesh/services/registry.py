@@ -58,8 +58,9 @@ class Registry:
     `selectors` finds services by one label of their selector, and `workloads` finds workloads by each of
     their labels: so a changed workload finds its services, and a changed service its workloads, without a
     look at all. `listings` are Endpoints and EndpointSlices by the Service's namespace and name; `listed`
-    finds the listings of an address. `nodes` has the locality of each Kubernetes Node; `pods_on_node` and
-    `listed_on_node` find what runs there.
+    finds the listings of an address. `node_aware` are the services that ask for endpoints on the client's
+    node, `distributing` those with a trafficDistribution. `nodes` has the locality of each Kubernetes Node;
+    `pods_on_node` and `listed_on_node` find what runs there.
     """
 
     settings: MeshSettings
@@ -81,6 +82,7 @@ class Registry:
     allocation: AddressAllocation = field(default_factory=AddressAllocation)
     aliases: Aliases = field(default_factory=Aliases)
     node_aware: LayeredDict[ServiceKey, None] = field(default_factory=LayeredDict)
+    distributing: LayeredDict[ServiceKey, None] = field(default_factory=LayeredDict)
     diagnostics: LayeredDict[ServiceKey, tuple[Diagnostic, ...]] = field(default_factory=LayeredDict)
 
     def pool(self, service: Service) -> EndpointPool:

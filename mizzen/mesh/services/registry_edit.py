@@ -64,6 +64,7 @@ class RegistryEdit:
         self._pools = base.pools.edit()
         self._by_address = base.by_address.edit()
         self._node_aware = base.node_aware.edit()
+        self._distributing = base.distributing.edit()
         self._diagnostics = base.diagnostics.edit()
         # Dictionaries serve as sets: their order does not depend on string hashes.
         self._dirty_services: dict[ServiceKey, None] = {}
@@ -235,6 +236,7 @@ class RegistryEdit:
             allocation=allocation,
             aliases=aliases,
             node_aware=self._node_aware.finish(),
+            distributing=self._distributing.finish(),
             diagnostics=self._diagnostics.finish(),
         )
 
@@ -307,12 +309,15 @@ class RegistryEdit:
             return
         self.changed_services[key] = None
         self._node_aware.discard(key)
+        self._distributing.discard(key)
         if service is None:
             self._services.discard(key)
             return
         self._services.put(key, service)
         if service.internal_traffic_policy_local or service.traffic_distribution == "PreferSameNode":
             self._node_aware.put(key, None)
+        if service.traffic_distribution:
+            self._distributing.put(key, None)
 
     def _replace_pool(self, key: ServiceKey) -> None:
         before = self._pools.get(key)

@@ -264,6 +264,36 @@ def test_a_clients_node_counts_while_a_service_asks_for_it(
     assert gone.outbound_profile(proxy).node_name == ""
 
 
+@pytest.mark.parametrize(
+    ("annotations", "spec", "metadata", "told"),
+    [
+        ("{}", "{ports: [{port: 80}]}", {"LABELS": {"app": "a"}}, False),
+        ("{}", "{trafficDistribution: PreferClose, ports: [{port: 80}]}", {"LABELS": {"app": "a"}}, True),
+        ("{}", "{trafficDistribution: PreferClose, ports: [{port: 80}]}", {"NODE_NAME": "n1"}, True),
+        ("{}", "{trafficDistribution: PreferClose, ports: [{port: 80}]}", {}, False),
+        (
+            "{networking.istio.io/traffic-distribution: PreferSameNode}",
+            "{ports: [{port: 80}]}",
+            {"LABELS": {"app": "a"}},
+            True,
+        ),
+    ],
+)
+def test_that_a_client_has_labels_counts_while_a_service_distributes_traffic(
+    mesh_of: MeshOf,
+    changed: Callable[..., Any],
+    annotations: str,
+    spec: str,
+    metadata: dict[str, Any],
+    told: bool,
+) -> None:
+    proxy = Proxy.from_node({"id": "sidecar~10.9.9.9~a.b~b.c", "metadata": metadata})
+    mesh = mesh_of(f"kind: Service\nmetadata: {{name: a, annotations: {annotations}}}\nspec: {spec}")
+    assert mesh.outbound_profile(proxy).is_labelled is told
+    gone, _ = changed(mesh, removed=(("Service", "default", "a"),))
+    assert not gone.outbound_profile(proxy).is_labelled
+
+
 def test_a_port_of_a_slice_without_a_number_is_not_served(mesh_of: MeshOf) -> None:
     mesh = mesh_of(
         KUBERNETES

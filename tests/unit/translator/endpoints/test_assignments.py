@@ -9,9 +9,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mizzen.config import ConfigStore, parse_documents
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import EndpointPool, HealthStatus, Locality, Protocol, ServicePort
+from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.endpoints.assignments import empty_load_assignment
+from mizzen.translator.translation import Translation
+from mizzen.xds import type_urls
 from tests.unit.translator.clusters.cluster_scenes import HOST, Scene, contains, endpoint, plain, service
 
 NEAR = Locality("eu", "eu-1", "a")
@@ -353,6 +358,33 @@ def test_traffic_distribution_asks_for_no_outlier_detection() -> None:
     scene = Scene(service(traffic_distribution="PreferClose"), pool).seen_by(locality=Locality("", "z1"))
 
     assert priorities(scene.assignment()) == {"10.0.0.1": 1, "10.0.0.2": 0}
+
+
+@pytest.mark.parametrize(("labels", "of_us"), [({"app": "client"}, 1), ({}, 0)])
+def test_traffic_distribution_compares_what_a_client_lacks(labels: dict[str, str], of_us: int) -> None:
+    """A client with some label, but neither locality nor network, has an endpoint without a locality in
+    common. Istio compares nothing for clients without labels."""
+    documents = """
+    apiVersion: networking.istio.io/v1
+    kind: ServiceEntry
+    metadata: {name: a, annotations: {networking.istio.io/traffic-distribution: PreferClose}}
+    spec:
+      hosts: [a.example]
+      ports: [{name: http, number: 80, protocol: HTTP}]
+      resolution: STATIC
+      endpoints: [{address: 10.0.0.1, locality: us/us-1}, {address: 10.0.0.2}]
+    """
+    store = ConfigStore()
+    store.apply({"a.yaml": parse_documents(documents.encode(), "a.yaml")})
+    proxy = Proxy.from_node({"id": "sidecar~10.9.9.9~a.b~b.c", "metadata": {"LABELS": labels}})
+    found = Translation(Mesh.build(store.configs())).resource(
+        proxy, type_urls.ENDPOINT, "outbound|80||a.example"
+    )
+    assert found is not None
+    assert priorities(plain(found)) == {
+        "10.0.0.1": of_us,
+        "10.0.0.2": 0,
+    }
 
 
 def test_traffic_distribution_knows_nodes() -> None:
