@@ -121,6 +121,9 @@ def _dead_ends(mesh: Mesh, rule: VirtualServiceRule) -> Iterator[DeadEnd]:
     for name in rule.gateways:
         if name != MESH and mesh.config(GATEWAY.key(*name.split("/", 1))) is None:
             yield ("gateway", name)
+    for namespace, name in rule.delegates:
+        if mesh.config(VIRTUAL_SERVICE.key(namespace, name)) is None:
+            yield ("delegate", namespace, name)
     for diagnostic in rule.diagnostics:
         if diagnostic.severity is Severity.ERROR:
             yield ("delegate", diagnostic.message)

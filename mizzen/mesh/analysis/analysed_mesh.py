@@ -12,9 +12,16 @@ from typing import Any, Final, TypeVar
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config, ConfigKey, GroupKind
-from mizzen.config.group_kinds import GATEWAY, PEER_AUTHENTICATION, SECRET, SERVICE_ENTRY
+from mizzen.config.group_kinds import (
+    GATEWAY,
+    PEER_AUTHENTICATION,
+    SECRET,
+    SERVICE_ENTRY,
+    VIRTUAL_SERVICE,
+)
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.schema_fields import nearest
+from mizzen.incremental import Collection as Members
 from mizzen.incremental import Database, Given, Grouped, Lookup, Mapped
 from mizzen.mesh.analysis.analysed_gateways import AnalysedGateways
 from mizzen.mesh.analysis.analysed_hosts import AnalysedHosts, RuleHosts
@@ -25,7 +32,7 @@ from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_
 from mizzen.mesh.rules.gateways import GatewayConfig
 from mizzen.mesh.rules.security_policies import Policies, workload_policies
 from mizzen.mesh.rules.virtual_service_index import HostRules
-from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule, is_delegate
 from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.service import Endpoint, EndpointPool, Service
 from mizzen.mesh.services.aliases import Aliases
@@ -242,13 +249,20 @@ class AnalysedMesh:
         a similar name, else the first with that name in a different namespace; None if there is neither."""
         if key.group_kind not in self._names:
             self._names[key.group_kind] = NearNames(
-                self.database, self.documents(key.group_kind), lambda one, _: (one.namespace, one.name)
+                self.database, self._named(key.group_kind), lambda one, _: (one.namespace, one.name)
             )
         names = self._names[key.group_kind]
         meant = names.near(key.namespace, key.name)
         if meant is not None:
             return f"{key.namespace}/{meant}"
         return next((f"{place}/{key.name}" for place in names.places(key.name)), None)
+
+    def _named(self, kind: GroupKind) -> Members[ConfigKey, Config[Any]]:
+        """Return the documents of a kind that others may mean by their name."""
+        documents = self.documents(kind)
+        if kind != VIRTUAL_SERVICE:
+            return documents
+        return Mapped(self.database, "delegates", documents, lambda _, one: one if is_delegate(one) else None)
 
     def secret(self, namespace: str, name: str) -> Config[Any] | None:
         """Return the Secret of that name, or None."""

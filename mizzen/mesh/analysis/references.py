@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mizzen.config.document import Config, FieldPath
-from mizzen.config.group_kinds import GATEWAY
+from mizzen.config.group_kinds import GATEWAY, VIRTUAL_SERVICE
 from mizzen.config.models import Destination, VirtualService
 from mizzen.config.schema_fields import nearest
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
@@ -53,12 +53,14 @@ def destinations_of(rule: VirtualServiceRule) -> Iterator[UsedDestination]:
 
 
 def check_references(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: Diagnostics) -> None:
-    """Find missing destinations and gateways of a VirtualService (IST0101, IST0112, MZ0211, IST0140)."""
+    """Find missing destinations, gateways and delegates of a VirtualService (IST0101, IST0112, MZ0211,
+    IST0140, MZ0203)."""
     for used in destinations_of(rule):
         if used.destination.host:
             service = _check_host(mesh, rule, used, diagnostics)
             _check_subset(mesh, rule, used, service, diagnostics)
     _check_gateways(mesh, rule, diagnostics)
+    _check_delegates(mesh, rule.config, diagnostics)
     if MESH not in rule.gateways:
         _check_subset_rules_beside(mesh, rule, diagnostics)
 
@@ -211,6 +213,22 @@ def _check_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: D
             )
             diagnostics.error(
                 "IST0101", rule.config, ("spec", "gateways", index), f"there is no Gateway {name}; {right}"
+            )
+
+
+def _check_delegates(mesh: AnalysedMesh, config: Config[VirtualService], diagnostics: Diagnostics) -> None:
+    for index, route in enumerate(config.spec.http):
+        if route.delegate is None:
+            continue
+        key = VIRTUAL_SERVICE.key(route.delegate.namespace or config.namespace, route.delegate.name)
+        if mesh.config(key) is None:
+            meant = mesh.near_document(key)
+            diagnostics.error(
+                "MZ0203",
+                config,
+                ("spec", "http", index, "delegate"),
+                f"there is no VirtualService {key.namespace}/{key.name} to delegate to, so this rule is "
+                f"dropped; {f'did you mean {meant}?' if meant else 'create it, or name one that exists'}",
             )
 
 

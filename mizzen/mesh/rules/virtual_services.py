@@ -180,8 +180,9 @@ def resolve_virtual_service(
 ) -> VirtualServiceRule:
     """Return the rule that a VirtualService with hosts makes.
 
-    A rule is left out with an error if its delegate does not exist, is not exported to this namespace, or has
-    hosts. So is a rule of a delegate that contradicts the root's matches.
+    A rule is left out if its delegate does not exist (the analysis of the mesh reports that). It is left out
+    with an error if its delegate is not exported to this namespace, or has hosts; and so is a rule of a
+    delegate that contradicts the root's matches.
     """
     spec = config.spec
     resolver = _Resolver(config.namespace, settings.domain)
@@ -245,12 +246,13 @@ def _delegated(
     assert route.delegate is not None
     namespace = route.delegate.namespace or root.namespace
     config = find(namespace, route.delegate.name)
-    problem = _delegate_problem(root, config, namespace, route.delegate.name, settings)
-    if problem or config is None:
+    if config is None:
+        return
+    problem = _delegate_problem(root, config, settings)
+    if problem:
         path = f"spec.http[{index}].delegate"
         origin = root.origin_of("spec", "http", index, "delegate")
-        mentions = (config.origin,) if config is not None else ()
-        diagnostics.append(Diagnostic(Severity.ERROR, "MZ0203", problem, origin, path, mentions))
+        diagnostics.append(Diagnostic(Severity.ERROR, "MZ0203", problem, origin, path, (config.origin,)))
         return
     root_route = _Resolver(root.namespace, settings.domain).http(route)
     resolver = _Resolver(config.namespace, settings.domain)
@@ -287,28 +289,19 @@ def _delegated(
 
 
 def _delegate_problem(
-    root: VirtualServiceConfig,
-    config: VirtualServiceConfig | None,
-    namespace: str,
-    name: str,
-    settings: MeshSettings,
+    root: VirtualServiceConfig, config: VirtualServiceConfig, settings: MeshSettings
 ) -> str:
     """Return what is wrong with the delegate; empty if nothing is."""
-    if config is None:
-        return (
-            f"there is no VirtualService {namespace}/{name} to delegate to, so this rule is dropped; "
-            "create it, or name one that exists"
-        )
+    named = f"VirtualService {config.namespace}/{config.name} ({config.origin})"
     if not is_delegate(config):
         return (
-            f"VirtualService {namespace}/{name} ({config.origin}) has hosts, so it cannot be delegated to "
-            "and this rule is dropped; take its hosts away"
+            f"{named} has hosts, so it cannot be delegated to and this rule is dropped; take its hosts away"
         )
     default = settings.mesh_config.default_virtual_service_export_to
-    if not is_visible(visible_to(config.spec.export_to, default, namespace), root.namespace):
+    if not is_visible(visible_to(config.spec.export_to, default, config.namespace), root.namespace):
         return (
-            f"VirtualService {namespace}/{name} ({config.origin}) is not exported to namespace "
-            f"{root.namespace}, so this rule is dropped; add the namespace to its exportTo"
+            f"{named} is not exported to namespace {root.namespace}, so this rule is dropped; add the "
+            "namespace to its exportTo"
         )
     return ""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from tests.unit.mesh.analysis.documents import (
     ALIAS,
+    DELEGATE,
     ENTRY,
     OF_KUBERNETES,
     ROUTE,
     RULE,
     TCP_ROUTES,
     TO_SUBSET,
+    delegating,
     other,
 )
 
@@ -55,6 +57,28 @@ REFERENCES: dict[str, tuple[str, str, str, str, str]] = {
         + TO_SUBSET.replace("subset: v1", "subset: stable")
         + "---"
         + RULE.replace("name: v1", "name: stable"),
+    ),
+    "delegate, and one like it": (
+        "MZ0203",
+        "spec.http[0].delegate",
+        "there is no VirtualService far/leav to delegate to, so this rule is dropped; did you mean far/leaf?",
+        ENTRY + delegating("{name: leav, namespace: far}") + "---" + DELEGATE,
+        ENTRY + delegating("{name: leaf, namespace: far}") + "---" + DELEGATE,
+    ),
+    "delegate in another namespace": (
+        "MZ0203",
+        "spec.http[0].delegate",
+        "there is no VirtualService default/leaf to delegate to, so this rule is dropped; "
+        "did you mean far/leaf?",
+        ENTRY + delegating("{name: leaf}") + "---" + DELEGATE,
+        ENTRY + delegating("{name: leaf, namespace: far}") + "---" + DELEGATE,
+    ),
+    "delegate, and none like it that has no hosts": (
+        "MZ0203",
+        "spec.http[0].delegate",
+        "there is no VirtualService default/routes to delegate to, so this rule is dropped; create it",
+        ENTRY + delegating("{name: routes}"),
+        ENTRY + ROUTE,
     ),
     "host that is not exported": (
         "IST0101",

@@ -21,6 +21,13 @@ spec:
   http:
   - route: [{destination: {host: web.com}}]
 """
+DELEGATE = """
+kind: VirtualService
+metadata: {name: leaf, namespace: far}
+spec:
+  http:
+  - route: [{destination: {host: web.com}}]
+"""
 RULE = """
 kind: DestinationRule
 metadata: {name: rule}
@@ -106,6 +113,11 @@ spec: {address: 10.0.0.9}
 ---
 """
 NAMED_PORT = GATEWAY_SERVICE.replace("targetPort: 8080", "targetPort: web").removesuffix("---\n")
+
+
+def delegating(delegate: str) -> str:
+    """Return ROUTE as one that delegates."""
+    return ROUTE.replace("route: [{destination: {host: web.com}}]", f"delegate: {delegate}")
 
 
 def other(text: str, name: str, namespace: str = "default") -> str:
