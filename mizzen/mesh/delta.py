@@ -5,19 +5,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from mizzen.config.document import Config, ConfigKey, GroupKind
-from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SECRET, SIDECAR, VIRTUAL_SERVICE
-from mizzen.mesh.rules.security_policies import POLICY_KINDS
 from mizzen.mesh.services.registry import ServiceKey
 
 DocumentChange = tuple[Config[Any] | None, Config[Any] | None]
 """A document before and after; None if it did not exist before, or does not exist after."""
-
-
-_RULE_KINDS: Final = POLICY_KINDS | {VIRTUAL_SERVICE, DESTINATION_RULE, SIDECAR, GATEWAY, SECRET}
-"""Kinds that affect more than endpoints, besides the kinds of the registry."""
 
 
 class ConfigChange(Protocol):
@@ -75,19 +69,9 @@ class MeshDelta:
         )
 
     @property
-    def endpoints_only(self) -> bool:
-        """True if only endpoints changed, so that only endpoints need to be sent."""
-        return not (
-            self.everything
-            or self.services
-            or self.token_keys
-            or any(_either(change).group_kind in _RULE_KINDS for change in self.documents)
-        )
-
-    @property
     def is_empty(self) -> bool:
-        """True if the changes cannot affect the mesh."""
-        return self.endpoints_only and not self.endpoints
+        """True if nothing changed, except perhaps the lines at which documents are written."""
+        return self == MeshDelta()
 
 
 def _joined(parts: Iterable[Sequence[DocumentChange]]) -> tuple[DocumentChange, ...]:

@@ -104,7 +104,7 @@ class _Variant:
             after, own = before.updated(Changed(pairs))
             self.translation.update(after.with_token_keys(mesh.token_keys)[0])
             self.last = own.documents
-        self.retries = not delta.endpoints_only or not self.withheld
+        self.retries = True
 
 
 @dataclass(slots=True)

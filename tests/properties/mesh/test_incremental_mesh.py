@@ -292,7 +292,7 @@ def objects_kept(before: Mesh, after: Mesh, delta: Any, profiles: list[OutboundP
         assert after.destination_rule_index is before.destination_rule_index
     kinds = {(old or new).kind for old, new in delta.documents}
     for profile in profiles:
-        if delta.endpoints_only:
+        if not delta.services and not kinds & {"VirtualService", "DestinationRule", "Sidecar"}:
             assert after.scope(profile) is before.scope(profile)
             continue
         imports_everything = before.scope(profile).sidecar is None

@@ -39,7 +39,7 @@ def test_delta_names_what_changed(mesh_of: MeshOf, changed: Callable[..., Any]) 
     mesh = mesh_of(ENTRY)
     after, delta = changed(mesh, SECRET)
     assert [(old, new.name) for old, new in delta.of_kind(group_kinds.SECRET)] == [(None, "cert")]
-    assert not delta.endpoints_only
+    assert delta.services == delta.endpoints == set()
     assert after.registry is mesh.registry
     after, delta = changed(mesh, ENTRY.replace("10.0.0.1", "10.0.0.2").replace("80", "81"))
     assert delta.services == delta.endpoints == {("default", "a.com")}
@@ -78,7 +78,7 @@ def test_a_new_mesh_configuration_touches_everything(
     change = ConfigChange(updated=tuple(load_configs(SECRET)), removed=())
     after, delta = mesh.updated(change, MeshConfig.of(trust_domain="a@b"))
     assert delta.everything
-    assert not delta.endpoints_only
+    assert not delta.is_empty
     (pool,) = after.registry.pools.values()
     assert pool.endpoints[0].identity == "spiffe://a.b/ns/default/sa/sa"
     assert after.secret("default", "cert") is not None

@@ -302,7 +302,7 @@ spec:
     scope = scope_of(before)
     vm = "kind: WorkloadEntry\nmetadata: {name: vm, labels: {app: a}}\nspec: {address: 10.0.0.1}"
     after, delta = changed(before, vm)
-    assert delta.endpoints_only
+    assert not delta.services
     assert delta.endpoints == {("default", "a.com")}
     assert scope_of(after) is scope
     assert [one.address for one in after.endpoints(scope.services[0])] == ["10.0.0.1"]

@@ -152,7 +152,7 @@ subsets: [{addresses: [{ip: 10.0.0.7}], ports: [{name: api, port: 6060}]}]
     assert pool.endpoints[0].locality.zone == "z1"
     assert [one.health for one in pool][1:3] == [HealthStatus.UNHEALTHY, HealthStatus.DRAINING]
     without_slice, delta = changed(mesh, removed=(("EndpointSlice", "shop", "web-x"),))
-    assert delta.endpoints_only
+    assert not delta.services
     assert addresses(without_slice, host, "shop") == ["10.0.0.7", "10.0.0.2"]
     relabelled, delta = changed(
         mesh,
@@ -469,7 +469,7 @@ subsets: [{addresses: [{ip: 10.0.0.1}], ports: [{name: http, port: 8080}]}]
     identity = "spiffe://cluster.local/ns/shop/sa/one"
     assert endpoint(mesh) == ({}, "")
     mesh, delta = changed(mesh, pod("{version: v1}"))
-    assert delta.endpoints_only
+    assert not delta.services
     assert endpoint(mesh) == ({"version": "v1"}, identity)
     mesh, _ = changed(mesh, pod("{version: v2}"))
     assert endpoint(mesh) == ({"version": "v2"}, identity)
