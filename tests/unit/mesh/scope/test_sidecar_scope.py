@@ -308,8 +308,8 @@ spec:
     assert [one.address for one in after.endpoints(scope.services[0])] == ["10.0.0.1"]
     assert len(before.endpoints(scope.services[0])) == 0
     same, delta = changed(after, vm)
-    assert delta.is_empty
-    assert same.endpoints(scope.services[0]) is after.endpoints(scope.services[0]) or delta.endpoints
+    assert delta.services == delta.endpoints == set()
+    assert same.endpoints(scope.services[0]) is after.endpoints(scope.services[0])
 
 
 def test_of_one_host_imported_from_several_namespaces_the_oldest_counts(
