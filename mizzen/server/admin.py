@@ -23,7 +23,7 @@ from mizzen.explain.question import QuestionError
 from mizzen.explain.tables.rows import KINDS
 from mizzen.server.admin_hosts import Hosts, KnownHosts
 from mizzen.server.asked_question import asked_question
-from mizzen.server.page.routes import Shown, page_routes
+from mizzen.server.page.routes import Shown, page_routes, span
 
 
 class Observed(Shown, Protocol):
@@ -53,6 +53,9 @@ class Observed(Shown, Protocol):
 
     def proxies(self) -> list[str]:
         """Return the names of the connected proxies."""
+
+    def seconds_gone(self, proxy: str) -> float | None:
+        """Return for how many seconds a proxy has been gone; None if it has not gone lately."""
 
 
 _Find = Callable[[str], Awaitable[Mapping[str, Any] | None]]
@@ -86,12 +89,17 @@ def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = 
         async def answer(request: Request) -> Response:
             proxy = request.query_params.get("proxy", "")
             found = await find(proxy) if proxy else None
-            if found is None:
-                known = ", ".join(server.proxies()) or "none is connected"
-                named = f"name a proxy: {request.url.path}?proxy=ID"
-                said = f"no proxy {proxy!r} is connected" if proxy else named
-                return PlainTextResponse(f"{said}; connected: {known}\n", status_code=404 if proxy else 400)
-            return JSONResponse(found)
+            if found is not None:
+                return JSONResponse(found)
+            gone = server.seconds_gone(proxy) if proxy else None
+            if not proxy:
+                said = f"name a proxy: {request.url.path}?proxy=ID"
+            elif gone is not None:
+                said = f"proxy {proxy!r} is gone: it disconnected {span(gone)} ago"
+            else:
+                said = f"no proxy {proxy!r} is connected"
+            known = ", ".join(server.proxies()) or "none"
+            return PlainTextResponse(f"{said}; connected: {known}\n", status_code=404 if proxy else 400)
 
         return answer
 

@@ -37,6 +37,14 @@ class GoneProxies:
         while len(self._gone) > _REMEMBERED:
             del self._gone[next(iter(self._gone))]
 
+    def seconds_gone(self, proxy: str) -> float | None:
+        """Return for how many seconds a proxy has been gone, by its name (with or without the namespace) or
+        node id; None if it has not gone within the last hour."""
+        for each in reversed(self.as_json()):
+            if proxy in (each["node_id"], each["id"], each["id"].rpartition(".")[0]):
+                return float(each["seconds_ago"])
+        return None
+
     def as_json(self) -> list[dict[str, Any]]:
         """Return the proxies that have gone within the last hour and not come back, the latest last."""
         now = self._clock()

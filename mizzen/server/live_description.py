@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from mizzen import xds
 from mizzen.explain.describe.describe import describe
@@ -16,18 +15,18 @@ from mizzen.server.proxy_tables import Clients
 class LiveDescription:
     """Describes services and workloads of the mesh in force, and which of their proxies are connected.
 
-    `gone` returns the proxies that have disconnected lately, in the form of the status.
+    `seconds_gone` returns for how many seconds a proxy has been gone; None if it has not gone lately.
     """
 
     def __init__(
         self,
         control_plane: ControlPlane,
         clients: Clients,
-        gone: Callable[[], Sequence[Mapping[str, Any]]],
+        seconds_gone: Callable[[str], float | None],
     ) -> None:
         self._control_plane = control_plane
         self._clients = clients
-        self._gone = gone
+        self._seconds_gone = seconds_gone
 
     async def describe(self, name: str) -> Description:
         """Return the description of the service, workload or Gateway `name`. Raises UnknownNameError."""
@@ -45,8 +44,8 @@ class LiveDescription:
         client = next((connected[each] for each in found.addresses if each in connected), None)
         if client is not None:
             return "proxy", self._state(client)
-        gone = next((each for each in self._gone() if each["id"] == found.name), None)
-        return "proxy", f"gone {gone['seconds_ago']:.0f} s ago" if gone is not None else "not connected"
+        seconds = self._seconds_gone(found.name)
+        return "proxy", f"gone {seconds:.0f} s ago" if seconds is not None else "not connected"
 
     def _connected(self) -> Iterator[tuple[str, xds.ClientStatus]]:
         for client in self._clients.clients():

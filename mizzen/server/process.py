@@ -170,8 +170,8 @@ class Process:
         tables = ProxyTables(self.control_plane, self.discovery)
         self.table, self.difference = tables.table, tables.difference
         self.why = LiveWhy(self.control_plane, self.discovery).answer
-        gone = self._events.gone.as_json
-        self.describe = LiveDescription(self.control_plane, self.discovery, gone).describe
+        self.seconds_gone = self._events.gone.seconds_gone
+        self.describe = LiveDescription(self.control_plane, self.discovery, self.seconds_gone).describe
         self.ready = False
         self.waiting_for: tuple[str, ...] = ()
         self._state: State | None = None

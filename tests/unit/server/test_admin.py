@@ -38,6 +38,9 @@ class Server:
     def proxies(self) -> list[str]:
         return ["a.default"]
 
+    def seconds_gone(self, proxy: str) -> float | None:
+        return None
+
     def recent_changes(self) -> list[dict[str, Any]]:
         return []
 
@@ -103,7 +106,11 @@ async def test_where_no_proxy_is_connected_that_is_said(
 ) -> None:
     monkeypatch.setattr(server, "proxies", lambda: [])
     answer = await client.get("/debug/resources?proxy=b")
-    assert answer.text == "no proxy 'b' is connected; connected: none is connected\n"
+    assert answer.text == "no proxy 'b' is connected; connected: none\n"
+    monkeypatch.setattr(server, "seconds_gone", {"b": 125.0}.get)
+    answer = await client.get("/debug/table?proxy=b&kind=routes")
+    assert answer.status_code == 404
+    assert answer.text == "proxy 'b' is gone: it disconnected 2 min 5 s ago; connected: none\n"
     monkeypatch.setattr(server, "proxies", lambda: ["a", "b"])
     assert (await client.get("/debug/resources")).text.endswith("; connected: a, b\n")
 

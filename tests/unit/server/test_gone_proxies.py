@@ -14,6 +14,7 @@ def test_a_proxy_has_gone_with_its_last_stream_and_is_forgotten_after_an_hour() 
     now = 1.5
     listed = {"id": "a.default", "node_id": "node", "type": "sidecar", "seconds_ago": 1.5}
     assert gone.as_json() == [listed]
+    assert [gone.seconds_gone(name) for name in ("a", "a.default", "node", "b")] == [1.5, 1.5, 1.5, None]
     now = REMEMBERED_SECONDS
     assert gone.as_json() == [{**listed, "seconds_ago": 3600.0}]
     now += 1

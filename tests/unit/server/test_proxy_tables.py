@@ -119,5 +119,8 @@ async def test_the_commands_ask_the_server(tmp_path: Path) -> None:
                 await asyncio.sleep(0.005)
         code, out, _ = await run("status")
         assert (code, "GONE\n  ingress.edge   router, " in out) == (0, True)
+        code, out, said = await run("routes", "ingress")
+        assert (code, out) == (2, "")
+        assert said.startswith("mizzen: proxy 'ingress' is gone: it disconnected ")
         code, _, said = await run("routes")
         assert (code, "say which proxy" in said) == (2, True)
