@@ -118,6 +118,7 @@ class ControlPlane:
         self._faults = TranslationFaults(metrics)
         self._delivery = Delivery(self._live, self._worker, lambda: self._faults.note(self._translation))
         self._unanalysed = asyncio.Event()
+        self._noted = configuration.mesh
         self._push_to_all = False
 
     def serve_through(self, discovery: Groups) -> None:
@@ -232,8 +233,8 @@ class ControlPlane:
             begun = await self._in_worker(self._apply, apply, seen)
             if self.is_delaying:
                 return False
+            self._note_mesh()
             if begun is not None:
-                self._unanalysed.set()
                 await self._push(begun)
         except Exception:
             self._metrics.translation_failures.inc()
@@ -256,7 +257,7 @@ class ControlPlane:
         delta = await self._in_worker(self._configuration.begin, files, former or FormerDocuments())
         if delta is not None and not delta.is_empty:
             await self._in_worker(self._take_over, delta)
-            self._unanalysed.set()
+        self._note_mesh()
         await self._refresh_view()
         await self.save_rest()
 
@@ -371,6 +372,12 @@ class ControlPlane:
     def _update_lines(self) -> None:
         """Update the lines in the diagnostics of the last analysis."""
         self._analysed = self._analysed.at(self._configuration.mesh)
+
+    def _note_mesh(self) -> None:
+        """Let the mesh be analysed if it is another one than the last time, whatever changed."""
+        if self._configuration.mesh is not self._noted:
+            self._noted = self._configuration.mesh
+            self._unanalysed.set()
 
     async def keep_analysed(self) -> None:
         """Analyse the mesh whenever a change has settled (as `mizzen analyze` does).

@@ -144,6 +144,45 @@ async def test_a_fault_in_the_analysis_is_logged_and_it_goes_on(
     ]
 
 
+LONELY = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: lonely}
+spec: {address: 10.0.0.9, labels: {app: nobody}}
+"""
+
+
+@pytest.mark.usefixtures("unheld")
+async def test_every_other_mesh_is_analysed(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that no proxy is sent anything else of: an entry that nothing selects, and moved lines."""
+    monkeypatch.setattr(control_plane, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(control_plane, "REST_AFTER_ANALYSIS", 0)
+    analysed: list[Mesh] = []
+    analyse = running.plane._analyst.analyse
+
+    async def noting(mesh: Mesh, is_superseded: Any) -> Any:
+        analysed.append(mesh)
+        return await analyse(mesh, is_superseded)
+
+    monkeypatch.setattr(running.plane._analyst, "analyse", noting)
+    await running.plane.begin({"a.yaml": service("a")})
+    looking = asyncio.create_task(running.plane.keep_analysed())
+    async with asyncio.timeout(60):
+        await running.plane.take({"b.yaml": parse_documents(LONELY.encode(), "b.yaml")})
+        while "MZ0218" not in [one.code for one in running.plane.view.diagnostics]:
+            await asyncio.sleep(0.01)
+        await running.plane.take({"b.yaml": parse_documents(b"# one\n" + LONELY.encode(), "b.yaml")})
+        while analysed[-1] is not running.plane._configuration.mesh:
+            await asyncio.sleep(0.01)
+        count = len(analysed)
+        await running.plane.take({"b.yaml": parse_documents(b"# one\n" + LONELY.encode(), "b.yaml")})
+        await running.plane.take({"c.yaml": service("c")})
+        while analysed[-1] is not running.plane._configuration.mesh:
+            await asyncio.sleep(0.01)
+    looking.cancel()
+    assert len(analysed) == count + 1, "a file that says the same leaves the mesh"
+
+
 def test_diagnostics_have_the_lines_of_now() -> None:
     configuration = Configuration()
 
