@@ -8,7 +8,7 @@ these for itself. A change that affects none of them needs no work beyond the sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
 from typing import NamedTuple
@@ -186,12 +186,14 @@ class LabelLayer:
         """Update the parts of the layer that a step affects, usually none. `names` are the layer's route
         configurations that may have changed."""
         changed = step.difference
-        touched = self._services.keys() & (changed.services_of(Served) | changed.services_of(Pool))
-        if touched:
-            self._lay_services(builder, touched)
+        if self._services:
+            touched = self._services.keys() & (changed.services_of(Served) | changed.services_of(Pool))
+            if touched:
+                self._lay_services(builder, touched)
         gone = self._fetched.keys() & gone
         if gone or names:
-            self._forget_routes(gone)
+            if gone:
+                self._forget_routes(gone)
             self._cached = self._cached.following(changed, builder.routing)
             known = not gone and names.items() <= self._fetched.items()
             self._lay_routes(builder, names, gone)
@@ -228,7 +230,7 @@ class LabelLayer:
             [one.name for each in before for of in each for one in of.all_assignments],
             memo,
         )
-        self._services, self.laid = services, replace(laid, clusters=clusters, endpoints=endpoints)
+        self._services, self.laid = services, laid._replace(clusters=clusters, endpoints=endpoints)
         if [each.secrets for each in before] != [each.secrets for each in now]:
             self._added_up = None
 
@@ -237,7 +239,7 @@ class LabelLayer:
         below = [shared.ports[number] for number in self._ports if number in shared.ports]
         names = [spec.name for each in below for spec in each.specs.values()]
         listeners = laid.listeners.updated(shared.listeners, made, names, (), builder.memo)
-        self._added_up, self.laid = None, replace(laid, listeners=listeners)
+        self._added_up, self.laid = None, laid._replace(listeners=listeners)
 
     def _add_up(self) -> None:
         """Update secrets and diagnostics. They are summed up over all clusters and ports, so they may change
@@ -248,7 +250,7 @@ class LabelLayer:
         self._added_up = (shared.secrets_of, shared.diagnostics)
         secrets, diagnostics = self._secrets(), self._diagnostics()
         if (secrets, diagnostics) != (self.laid.secrets, self.laid.diagnostics):
-            self.laid = replace(self.laid, secrets=secrets, diagnostics=diagnostics)
+            self.laid = self.laid._replace(secrets=secrets, diagnostics=diagnostics)
 
     def _secrets(self) -> SecretNames | None:
         services, of_all = self._services.values(), self._shared.secrets_of
@@ -273,4 +275,4 @@ class LabelLayer:
         self._fetched.update(names)
         made = [builder.route_configuration(name, fact, cached) for name, fact in names.items()]
         routes = self.laid.routes.updated(self._shared.routes, made, (), gone, builder.memo)
-        self.laid = replace(self.laid, routes=routes)
+        self.laid = self.laid._replace(routes=routes)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from mizzen.config.diagnostics import Diagnostic
@@ -73,8 +72,7 @@ def _same(below: Resource | None, made: Resource) -> bool:
 NO_LAYER: Final = Layer()
 
 
-@dataclass(frozen=True, slots=True)
-class LaidOver:
+class LaidOver(NamedTuple):
     """The layers of a class of sidecars over the collections of SharedResources, with its secrets and
     diagnostics. None means that those of SharedResources hold."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from mizzen.mesh.facts import Fact, Meant, Routed
@@ -55,7 +56,10 @@ class OutboundBuilder:
         self.memo = memo
         self.scope = mesh.scope(profile)
         self.mesh_config = mesh_config_of_proxy(mesh.mesh_config, profile.proxy_config, memo)
-        self._services = ServiceTranslator(profile, mesh.mesh_config, memo)
+
+    @cached_property
+    def _services(self) -> ServiceTranslator:
+        return ServiceTranslator(self.profile, self.mesh.mesh_config, self.memo)
 
     def service(self, key: ServiceKey) -> Service | None:
         """Return the service with this namespace and hostname; None if it is not in the scope of the
@@ -126,9 +130,9 @@ class OutboundBuilder:
     def route_configuration(self, name: str, fact: Routed, cached: CachedRoutes) -> Resource:
         """Return the route configuration of that name, which reads `fact`."""
         egress = self.scope.egress_listeners[fact.position]
-        return sidecar_route_configuration(name, egress, self.scope, self.mesh_config, self.memo, cached)
+        return sidecar_route_configuration(name, egress, self.routing, cached)
 
-    @property
+    @cached_property
     def routing(self) -> Routing:
         """The values that the routes of all ports depend on."""
         return Routing(self.scope, RouteSettings.of(self.mesh_config), self.memo)

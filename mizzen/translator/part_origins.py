@@ -47,8 +47,7 @@ class OutboundParts:
         if not found:
             return {}
         listener = self.scope.egress_listeners[found[0]]
-        memo = self.builder.memo
-        return sidecar_route_origins(name, listener, self.scope, self.mesh_config, memo, self.cached)
+        return sidecar_route_origins(name, listener, self.builder.routing, self.cached)
 
     def chain_origins(self, listener: str, index: int) -> tuple[Origin, ...]:
         """Return the origins of the filter chain at `index` of a listener, -1 for the default one; none if no

@@ -143,8 +143,8 @@ class _Summary(NamedTuple):
 
     @staticmethod
     def of(hosts: Sequence[EncodedVirtualHost]) -> _Summary:
-        places = {id(host.places): host.places for host in hosts}
-        return _Summary(sum([host.digest for host in hosts]), places)
+        places = [host.places for host in hosts]
+        return _Summary(sum([host.digest for host in hosts]), dict(zip(map(id, places), places, strict=True)))
 
 
 def _version(start: bytes, digests: Iterable[int]) -> str:

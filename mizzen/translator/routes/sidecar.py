@@ -29,7 +29,6 @@ from mizzen.translator.routes.port_routes import CachedRoutes, PortRoutes, Routi
 from mizzen.translator.routes.virtual_service import RouteOrigin
 
 if TYPE_CHECKING:
-    from mizzen.config.mesh_config import MeshConfig
     from mizzen.mesh.scope.egress_listener import EgressListener
     from mizzen.mesh.scope.sidecar_scope import SidecarScope
     from mizzen.xds.resource import Resource
@@ -40,21 +39,16 @@ UNIX_PREFIX: Final = "unix://"
 
 
 def sidecar_route_configuration(
-    name: str,
-    listener: EgressListener | None,
-    scope: SidecarScope,
-    mesh_config: MeshConfig,
-    memo: Memo,
-    cached: CachedRoutes,
+    name: str, listener: EgressListener | None, routing: Routing, cached: CachedRoutes
 ) -> Resource:
-    """Return the route configuration `name` of the sidecars that share `scope`.
+    """Return the route configuration `name` of the sidecars that share the scope of `routing`.
 
     `name` is a port (`80`), the `host:port` of a service whose protocol is detected, `http_proxy`, or the
     `unix://` path of an egress listener. `listener` is the egress listener that serves it. An unknown name
     gets an empty configuration. The Resource's origins are the VirtualServices' rules that it was made from.
     `cached` has the profile's previous configurations.
     """
-    routing = Routing(scope, RouteSettings.of(mesh_config), memo)
+    scope, memo = routing.scope, routing.memo
     parsed = _parse_name(name, listener)
     if parsed is None or listener is None:
         return memo(empty_route_configuration, name)
@@ -76,12 +70,7 @@ def sidecar_route_configuration(
 
 
 def sidecar_route_origins(
-    name: str,
-    listener: EgressListener | None,
-    scope: SidecarScope,
-    mesh_config: MeshConfig,
-    memo: Memo,
-    cached: CachedRoutes,
+    name: str, listener: EgressListener | None, routing: Routing, cached: CachedRoutes
 ) -> Mapping[str, tuple[RouteOrigin, ...]]:
     """Return, for each virtual host of the route configuration `name`, the names and origins of its routes.
 
@@ -92,8 +81,7 @@ def sidecar_route_origins(
     if parsed is None or listener is None:
         return {}
     hostname, _ = parsed
-    routing = Routing(scope, RouteSettings.of(mesh_config), memo)
-    held = cached.port(routed(name, listener, scope), routing)
+    held = cached.port(routed(name, listener, routing.scope), routing)
     if hostname:
         owner = held.hosts.owner(hostname)
         return {} if owner is None else {owner.name: held.origins(owner)}

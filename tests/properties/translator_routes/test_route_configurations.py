@@ -13,6 +13,8 @@ from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig, parse_doc
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.route_settings import RouteSettings
+from mizzen.translator.routes.port_routes import Routing
 from mizzen.translator.routes.sidecar import sidecar_route_configuration
 from mizzen.xds.resource import Resource
 from tests.unit.translator.routes.followed import Followed
@@ -180,10 +182,11 @@ def resources(
             found[at, "http.80"] = followed.gateway("http.80", mesh, proxy, memo)
             continue
         scope, cached = followed.cached(mesh, mesh.outbound_profile(proxy), memo)
+        routing = Routing(scope, RouteSettings.of(mesh_config), memo)
         for name in ROUTE_NAMES:
             number = name.rpartition(":")[2]
             listener = scope.egress_listener_for(int(number) if number.isdecimal() else 0)
-            found[at, name] = sidecar_route_configuration(name, listener, scope, mesh_config, memo, cached)
+            found[at, name] = sidecar_route_configuration(name, listener, routing, cached)
     return found
 
 

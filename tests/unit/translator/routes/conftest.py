@@ -22,6 +22,8 @@ from mizzen.config import MeshConfig, parse_documents, to_config
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.route_settings import RouteSettings
+from mizzen.translator.routes.port_routes import Routing
 from mizzen.translator.routes.sidecar import (
     sidecar_route_configuration,
     sidecar_route_origins,
@@ -77,7 +79,8 @@ class RoutedMesh:
         else:
             number = name.rpartition(":")[2]
             listener = scope.egress_listener_for(int(number) if number.isdecimal() else 0)
-        return (name, listener, scope, self.mesh_config, self.memo, cached)
+        routing = Routing(scope, RouteSettings.of(self.mesh_config), self.memo)
+        return (name, listener, routing, cached)
 
     def sidecar_resource(
         self,
