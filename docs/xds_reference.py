@@ -22,7 +22,7 @@ SECTIONS: Final = {
         "Event", "Client", "Connected", "Disconnected", "Subscribed", "Acked", "Rejected", "Recovered",
         "Stuck",
     ],
-    "Status": ["ClientStatus", "TypeStatus", "Holding", "RejectedResource", "Retry"],
+    "Status": ["ClientStatus", "TypeStatus", "ClientResources", "RejectedResource", "Retry"],
     "Types": ["short_name", "type_urls"],
 }  # fmt: skip
 

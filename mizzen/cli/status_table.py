@@ -143,14 +143,16 @@ def missing_secrets(state: Mapping[str, Any]) -> Group | None:
     return Group(*lines)
 
 
-def remarks(state: Mapping[str, Any]) -> Group | None:
+def proxy_warnings(state: Mapping[str, Any]) -> Group | None:
     """Return the proxy warnings: mistakes in nodes that are served all the same."""
-    said = dict.fromkeys((proxy["id"], remark) for proxy in state["proxies"] for remark in proxy["remarks"])
+    said = dict.fromkeys(
+        (proxy["id"], warning) for proxy in state["proxies"] for warning in proxy["warnings"]
+    )
     if not said:
         return None
     lines: list[Any] = [Text("\nPROXY WARNINGS", style="bold yellow")]
-    for name, remark in said:
-        lines.append(_indented(Text(f"{name}: ", style="bold").append(remark, style="not bold"), 2))
+    for name, warning in said:
+        lines.append(_indented(Text(f"{name}: ", style="bold").append(warning, style="not bold"), 2))
     return Group(*lines)
 
 

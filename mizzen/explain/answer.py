@@ -58,13 +58,13 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Where a call goes. `remarks` say what was assumed, and where the call could not be followed."""
+    """Where a call goes. `notes` say what was assumed, and where the call could not be followed."""
 
     question: str
     caller: str
     headers: tuple[tuple[str, str], ...]
     hops: tuple[Hop, ...]
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as plain values for JSON."""
@@ -78,7 +78,7 @@ class Answer:
             Hop(**{**each, "steps": tuple(map(_step, each["steps"])), "unjudged": tuple(each["unjudged"])})
             for each in values["hops"]
         )
-        return cls(values["question"], values["caller"], headers, hops, tuple(values["remarks"]))
+        return cls(values["question"], values["caller"], headers, hops, tuple(values["notes"]))
 
 
 def _step(values: Mapping[str, Any]) -> Step:

@@ -24,8 +24,8 @@ def _lines(answer: Answer) -> Iterator[str]:
     yield printable(f"{answer.question} {where} {answer.caller}")
     for name, value in answer.headers:
         yield printable(f"{_MARGIN}{name}: {value}")
-    for remark in answer.remarks:
-        yield printable(f"{_MARGIN}note: {remark}")
+    for note in answer.notes:
+        yield printable(f"{_MARGIN}note: {note}")
     for number, hop in enumerate(answer.hops, 1):
         yield ""
         yield from map(printable, _hop_lines(hop, number))

@@ -29,9 +29,9 @@ def first_call(question: Question, served: ServedProxy) -> tuple[Call, tuple[str
         protocols = ("h2" if question.http2 else "http/1.1",) if question.is_http else ()
         tls = ClientTls(question.server_name, protocols)
     placed = _at_gateway if served.proxy.type == "router" else _at_sidecar
-    where, remarks = placed(question, served)
+    where, notes = placed(question, served)
     if question.claims:
-        remarks = (f"the request brings a valid token with the claims {question.claims}", *remarks)
+        notes = (f"the request brings a valid token with the claims {question.claims}", *notes)
     call = Call(
         where.port,
         where.address,
@@ -46,7 +46,7 @@ def first_call(question: Question, served: ServedProxy) -> tuple[Call, tuple[str
         claims=question.claim_values,
         moment=question.moment,
     )
-    return call, remarks
+    return call, notes
 
 
 def _at_gateway(question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
@@ -70,16 +70,16 @@ def _at_gateway(question: Question, served: ServedProxy) -> tuple[Call, tuple[st
         }
     )
     known = ", ".join(map(str, numbers)) or "none"
-    remark = f"no server of this gateway has port {question.port}; ports of its servers: {known}"
-    return Call(question.port, own), (remark,)
+    note = f"no server of this gateway has port {question.port}; ports of its servers: {known}"
+    return Call(question.port, own), (note,)
 
 
 def _at_sidecar(question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
     found = _address(question, served)
-    address, remarks = found.address, found.remarks
+    address, notes = found.address, found.notes
     if found.service is not None and not any(port.number == question.port for port in found.service.ports):
         numbers = ", ".join(str(port.number) for port in found.service.ports) or "none"
-        remarks += (f"{found.service.hostname} has no port {question.port}; its ports: {numbers}",)
+        notes += (f"{found.service.hostname} has no port {question.port}; its ports: {numbers}",)
     captured = served.proxy.interception_mode != "NONE"
     own = served.proxy.ip_addresses[0]
     call = Call(question.port, address, Capture.OUTBOUND if captured else Capture.NONE, source_address=own)
@@ -93,8 +93,8 @@ def _at_sidecar(question: Question, served: ServedProxy) -> tuple[Call, tuple[st
                 said = (
                     f"traffic is not captured: the client is assumed to call the proxy's listener at {where}"
                 )
-                return there, (*remarks, said)
-    return call, remarks
+                return there, (*notes, said)
+    return call, notes
 
 
 def _address(question: Question, served: ServedProxy) -> HostAddress:

@@ -19,12 +19,12 @@ from mizzen.translator.base.cluster_names import parse_cluster_name
 class Onward:
     """The next proxy of a call, and the call as it arrives there.
 
-    `server` is None if there is no proxy, or if the call cannot be followed; `remark` then says why.
+    `server` is None if there is no proxy, or if the call cannot be followed; `note` then says why.
     """
 
     call: Call
     server: Proxy | None = None
-    remark: str = ""
+    note: str = ""
 
 
 def onward(verdict: Verdict, destination: Destination, served: ServedProxy, callers: Callers) -> Onward:
@@ -36,12 +36,12 @@ def onward(verdict: Verdict, destination: Destination, served: ServedProxy, call
     if parsed is None or parsed.direction == "inbound":
         return Onward(_call_at_server(verdict, destination.request_headers, served, message, endpoint))
     server = callers.at(endpoint.address)
-    remark = _not_followed(server, endpoint, served, parsed.hostname)
+    note = _not_followed(server, endpoint, served, parsed.hostname)
     capture = verdict.call.capture
-    if server is not None and not remark:
+    if server is not None and not note:
         capture = Capture.NONE if server.interception_mode == "NONE" else Capture.INBOUND
     call = _call_at_server(verdict, destination.request_headers, served, message, endpoint, capture)
-    return Onward(call, remark=remark) if remark else Onward(call, server)
+    return Onward(call, note=note) if note else Onward(call, server)
 
 
 def past_the_proxy(server: ServedProxy, call: Call) -> str:

@@ -30,7 +30,7 @@ class HostAddress:
     """The address of a host as a proxy sees it, what was assumed about it, and its service if it has one."""
 
     address: str
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     service: Service | None = None
 
 

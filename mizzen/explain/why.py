@@ -79,16 +79,16 @@ def why(question: Question, caller: Proxy, serving: Serving, share: int | None =
     """
     served = serving.served(caller)
     call, assumed = first_call(question, served)
-    remarks = list(assumed)
+    notes = list(assumed)
     side = "gateway" if caller.type == "router" else "client"
     first, verdict = hop(side, served, call, _refused(serving, caller))
     hops: list[Hop] = [first]
     if verdict.outcome in (Outcome.FORWARDED, Outcome.UNKNOWN) and verdict.destinations:
         largest = max(verdict.destinations, key=lambda each: each.share)
         destination = verdict.destinations[share] if share is not None else largest
-        remarks += _follow(verdict, destination, served, serving, hops)
-    remarks += _assumed_identity(caller, hops)
-    return Answer(str(question), caller.id, question.headers, tuple(hops), tuple(remarks))
+        notes += _follow(verdict, destination, served, serving, hops)
+    notes += _assumed_identity(caller, hops)
+    return Answer(str(question), caller.id, question.headers, tuple(hops), tuple(notes))
 
 
 def _assumed_identity(caller: Proxy, hops: Iterable[Hop]) -> Iterator[str]:
@@ -109,10 +109,10 @@ def _asks_for_identity(hop: Hop) -> bool:
 def _follow(
     verdict: Verdict, destination: Destination, served: ServedProxy, serving: Serving, hops: list[Hop]
 ) -> Iterable[str]:
-    """Add the server's side to `hops`; return remarks about where the call cannot be followed."""
+    """Add the server's side to `hops`; return notes about where the call cannot be followed."""
     next_one = onward(verdict, destination, served, serving.callers)
     if next_one.server is None:
-        return (next_one.remark,) if next_one.remark else ()
+        return (next_one.note,) if next_one.note else ()
     server, there = next_one.server, serving.served(next_one.server, inbound=True)
     past = past_the_proxy(there, next_one.call)
     if past:

@@ -1,4 +1,4 @@
-"""Facts about what proxies of a kind see of the mesh. If a fact differs, everything that read it is made
+"""Facts about what proxies of a class see of the mesh. If a fact differs, everything that read it is made
 anew.
 
 A fact here is only the small key of what was read, compared by value. So the readers of a fact are found

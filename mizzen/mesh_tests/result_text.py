@@ -50,8 +50,8 @@ def _way(answer: Answer) -> Iterator[str]:
     yield f"{_MARGIN}call      {answer.question} {where} {answer.caller}"
     for name, value in answer.headers:
         yield f"{_MARGIN}          {name}: {value}"
-    for remark in answer.remarks:
-        yield f"{_MARGIN}note      {remark}"
+    for note in answer.notes:
+        yield f"{_MARGIN}note      {note}"
     for hop in answer.hops:
         yield from _steps(hop)
 

@@ -55,9 +55,9 @@ class LiveDescription:
 
     def _state(self, client: xds.ClientStatus) -> str:
         behind = sum(
-            (each := holding.accepted.get(name)) is None or each.version != wanted.version
-            for holding in self._clients.holdings(client.number).values()
-            for name, wanted in holding.wanted.items()
+            (each := of_type.accepted.get(name)) is None or each.version != wanted.version
+            for of_type in self._clients.client_resources(client.number).values()
+            for name, wanted in of_type.wanted.items()
         )
         if not behind:
             return "connected; it has accepted all resources meant for it"

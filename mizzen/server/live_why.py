@@ -59,7 +59,9 @@ class LiveWhy:
             proxy = self._control_plane.proxy_of(client.group)
             if proxy is not None:
                 streams[proxy] = client
-        holdings = {proxy: self._clients.holdings(client.number) for proxy, client in streams.items()}
+        resources = {
+            proxy: self._clients.client_resources(client.number) for proxy, client in streams.items()
+        }
 
         def found(translation_of: TranslationOf, mesh: Mesh) -> Answer:
             ready = self._ready
@@ -67,9 +69,9 @@ class LiveWhy:
                 ready = self._ready = _Ready(mesh)
             callers = LiveCallers(streams, mesh, ready.declared)
             asked = callers.gateway(gateway) if gateway else callers.sidecar(caller)
-            serving = _LiveServing(ready, callers, translation_of, streams, holdings)
+            serving = _LiveServing(ready, callers, translation_of, streams, resources)
             answer = why(question, asked, serving)
-            return replace(answer, remarks=(*answer.remarks, *serving.behind()))
+            return replace(answer, notes=(*answer.notes, *serving.behind()))
 
         try:
             return await self._control_plane.ask(found)
@@ -151,13 +153,13 @@ class _LiveServing:
         callers: Callers,
         translation_of: TranslationOf,
         streams: Mapping[Proxy, xds.ClientStatus],
-        holdings: Mapping[Proxy, Mapping[str, xds.Holding]],
+        resources: Mapping[Proxy, Mapping[str, xds.ClientResources]],
     ) -> None:
         self.callers = callers
         self._ready = ready
         self._translation_of = translation_of
         self._streams = streams
-        self._holdings = holdings
+        self._resources = resources
         self._on_the_way: dict[tuple[Proxy, str, str], None] = {}
 
     def served(self, proxy: Proxy, *, inbound: bool = False) -> ServedProxy:
@@ -182,17 +184,17 @@ class _LiveServing:
         return f"{entry.message.strip()}{lines})" if lines else entry.message.strip()
 
     def behind(self) -> Iterator[str]:
-        """Yield a remark for each proxy on the way that is not connected, and for each of its resources whose
+        """Yield a note for each proxy on the way that is not connected, and for each of its resources whose
         current version Envoy has not accepted."""
         for proxy in dict.fromkeys(proxy for proxy, _, _ in self._on_the_way):
             if proxy not in self._streams:
                 yield f"{proxy.id} is not connected; this is what it would be sent"
         for proxy, type_url, name in self._on_the_way:
-            holding = self._holdings.get(proxy, {}).get(type_url)
-            wanted = holding.wanted.get(name) if holding is not None else None
-            if holding is None or wanted is None:
+            of_type = self._resources.get(proxy, {}).get(type_url)
+            wanted = of_type.wanted.get(name) if of_type is not None else None
+            if of_type is None or wanted is None:
                 continue
-            accepted = holding.accepted.get(name)
+            accepted = of_type.accepted.get(name)
             if accepted is None or accepted.version != wanted.version:
                 has = "has not accepted" if accepted is None else "still has an older version of"
                 yield f"{proxy.id} {has} {xds.short_name(type_url)} {name}"

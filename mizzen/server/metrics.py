@@ -71,7 +71,8 @@ class Metrics:
         )
         self.proxies = gauge("mizzen_proxies", "Proxies connected", "type")
         self.profiles = gauge(
-            "mizzen_proxy_profiles", "Kinds of connected proxies that no rule can tell apart"
+            "mizzen_proxy_profiles",
+            "Classes of connected proxies; no rule can tell proxies of one class apart",
         )
         self.streams = gauge("mizzen_streams", "Discovery streams open")
         self.streams_refused = counter(
@@ -96,8 +97,8 @@ class Metrics:
             "mizzen_secrets_withheld",
             "Secrets withheld from connected proxies that have not proved their identity",
         )
-        self.node_remarks = gauge(
-            "mizzen_node_remarks", "Mistakes in the nodes of connected proxies that do not stop them"
+        self.proxy_warnings = gauge(
+            "mizzen_proxy_warnings", "Mistakes in the nodes of connected proxies that do not stop them"
         )
         self.xds_acked = counter("mizzen_xds_acked", "Responses that a proxy accepted", "type")
         self.xds_rejected = counter("mizzen_xds_rejected", "Responses that a proxy rejected", "type")

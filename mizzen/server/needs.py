@@ -21,7 +21,7 @@ class Translating(Protocol):
         """Return the translation from which `proxy` is served now."""
 
     def knows(self, proxy: Proxy) -> bool:
-        """Return True if `translate` is cheap for this proxy, because one of its kind was translated
+        """Return True if `translate` is cheap for this proxy, because one of its class was translated
         already."""
 
     def prepare(self, proxy: Proxy) -> Iterator[None]:
@@ -43,7 +43,7 @@ class Translating(Protocol):
 
     @property
     def profiles(self) -> int:
-        """Number of classes of proxies; no rule can tell proxies of one kind apart."""
+        """Number of classes of proxies; no rule can tell proxies of one class apart."""
 
     @property
     def withheld(self) -> tuple[Withheld, ...]:

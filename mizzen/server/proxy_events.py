@@ -43,7 +43,7 @@ class ProxyEvents:
         self._log = structlog.get_logger("mizzen.xds")
         self.gone = GoneProxies()
         self._types: dict[int, str] = {}
-        self._remarks: dict[int, int] = {}
+        self._warnings: dict[int, int] = {}
         self._said: dict[tuple[str, str], None] = {}
         self.taken = 0
         """Number of events so far. While it stays the same, the state of no proxy changes."""
@@ -61,13 +61,13 @@ class ProxyEvents:
                 self._metrics.streams.inc()
                 self._log.info("proxy connected", proxy=self._name(client), peer=client.peer)
                 if proxy is not None and proxy.warnings:
-                    self._remark(client, proxy)
+                    self._warn_of(client, proxy)
             case xds.Disconnected(client):
                 kind = self._types.pop(client.number, "unknown")
                 self.gone.went(client.node_id, self._name(client), kind)
                 self._metrics.proxies.labels(kind).dec()
                 self._metrics.streams.dec()
-                self._metrics.node_remarks.dec(self._remarks.pop(client.number, 0))
+                self._metrics.proxy_warnings.dec(self._warnings.pop(client.number, 0))
                 self._log.info("proxy disconnected", proxy=self._name(client), peer=client.peer)
             case xds.Acked(client, type_url, recovered=recovered):
                 self._metrics.xds_acked.labels(_label(type_url)).inc()
@@ -78,13 +78,13 @@ class ProxyEvents:
             case xds.Stuck():
                 self._stuck(event)
 
-    def _remark(self, client: xds.Client, proxy: Proxy) -> None:
+    def _warn_of(self, client: xds.Client, proxy: Proxy) -> None:
         """Log the mistakes of a node once, however often its Envoy comes back."""
-        self._remarks[client.number] = len(proxy.warnings)
-        self._metrics.node_remarks.inc(len(proxy.warnings))
+        self._warnings[client.number] = len(proxy.warnings)
+        self._metrics.proxy_warnings.inc(len(proxy.warnings))
         for warning in proxy.warnings:
             if self._is_new(proxy.node_id, warning):
-                self._log.warning("the node of a proxy has a mistake", proxy=proxy.id, remark=warning)
+                self._log.warning("the node of a proxy has a mistake", proxy=proxy.id, warning=warning)
 
     def _rejected(self, event: xds.Rejected) -> None:
         kind = xds.short_name(event.type_url)

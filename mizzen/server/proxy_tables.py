@@ -31,7 +31,7 @@ class Clients(Protocol):
     def clients(self) -> list[xds.ClientStatus]:
         """Return the open streams."""
 
-    def holdings(self, number: int) -> dict[str, xds.Holding]:
+    def client_resources(self, number: int) -> dict[str, xds.ClientResources]:
         """Return what the client of a stream has of each type."""
 
 
@@ -58,15 +58,15 @@ class ProxyTables:
         client = self.find(name)
         if client is None:
             return None
-        holdings = self._clients.holdings(client.number)
-        states = _states(client, holdings)
+        by_type = self._clients.client_resources(client.number)
+        states = _states(client, by_type)
 
         proxy = self._control_plane.proxy_of(client.group)
 
         def made(translation_of: Callable[[Proxy], Translation], _: Mesh) -> tuple[Row, ...]:
             if proxy is None:
                 return ()
-            sent = {type_url: holding.sent for type_url, holding in holdings.items()}
+            sent = {type_url: of_type.sent for type_url, of_type in by_type.items()}
             translation = translation_of(proxy)
             missing = MissingSecrets(translation, proxy)
             return rows(kind, Sent(sent, PartOrigins(translation, proxy), states, missing))
@@ -80,14 +80,14 @@ class ProxyTables:
         client = self.find(name)
         if client is None:
             return None
-        holdings = self._clients.holdings(client.number)
+        by_type = self._clients.client_resources(client.number)
         current = self._control_plane.current_origin
         proxy = self._control_plane.proxy_of(client.group)
 
         # In the worker: this decodes the resources that differ, and the loop must serve streams.
         def made(translation_of: Callable[[Proxy], Translation], _: Mesh) -> list[dict[str, Any]]:
             origins = PartOrigins(translation_of(proxy), proxy) if proxy is not None else None
-            return _difference_rows(client, holdings, origins, current)
+            return _difference_rows(client, by_type, origins, current)
 
         found = await self._control_plane.ask(made)
         return {"proxy": self._name(client), "rows": found}
@@ -103,7 +103,7 @@ class ProxyTables:
 
 def _difference_rows(
     client: xds.ClientStatus,
-    holdings: Mapping[str, xds.Holding],
+    by_type: Mapping[str, xds.ClientResources],
     origins: PartOrigins | None,
     current: CurrentOrigin,
 ) -> list[dict[str, Any]]:
@@ -125,8 +125,8 @@ def _difference_rows(
             lines(one.resource, one.accepted, one.words),
             one.resource.name,
         ).as_dict()
-        for type_url, holding in sorted(holdings.items())
-        for one in _differences(client, type_url, holding)
+        for type_url, of_type in sorted(by_type.items())
+        for one in _differences(client, type_url, of_type)
     ]
 
 
@@ -141,10 +141,12 @@ class _Difference:
     words: str = ""
 
 
-def _differences(client: xds.ClientStatus, type_url: str, holding: xds.Holding) -> Iterator[_Difference]:
+def _differences(
+    client: xds.ClientStatus, type_url: str, of_type: xds.ClientResources
+) -> Iterator[_Difference]:
     rejected = {each.resource.name: each for each in client.rejected if each.resource.type_url == type_url}
-    for name in sorted(holding.wanted.keys() | holding.accepted.keys() | rejected.keys()):
-        wanted, accepted = holding.wanted.get(name), holding.accepted.get(name)
+    for name in sorted(of_type.wanted.keys() | of_type.accepted.keys() | rejected.keys()):
+        wanted, accepted = of_type.wanted.get(name), of_type.accepted.get(name)
         if name in rejected:
             kept = "an older version stays" if rejected[name].replacement else "it is left out"
             one = rejected[name]
@@ -174,12 +176,14 @@ def _shown(message: str) -> str:
     return words if len(words) <= _CUT else f"{words[:_CUT]}..."
 
 
-def _states(client: xds.ClientStatus, holdings: Mapping[str, xds.Holding]) -> Mapping[tuple[str, str], str]:
+def _states(
+    client: xds.ClientStatus, by_type: Mapping[str, xds.ClientResources]
+) -> Mapping[tuple[str, str], str]:
     """Return the states of the resources whose current version the client has not accepted."""
     states: dict[tuple[str, str], str] = {}
-    for type_url, holding in holdings.items():
-        for name, resource in holding.sent.items():
-            accepted, wanted = holding.accepted.get(name), holding.wanted.get(name)
+    for type_url, of_type in by_type.items():
+        for name, resource in of_type.sent.items():
+            accepted, wanted = of_type.accepted.get(name), of_type.wanted.get(name)
             if accepted is None or accepted.version != resource.version:
                 states[type_url, name] = "sent, not accepted yet"
             elif wanted is not None and wanted.version != resource.version:

@@ -52,14 +52,14 @@ def proxy_status(
     snapshot: xds.Snapshot | None,
     now: float,
     *,
-    remarks: Iterable[str] = (),
+    warnings: Iterable[str] = (),
     with_names: bool = False,
     count: Count = _count,
     is_named: IsNamed = _is_named,
 ) -> dict[str, Any]:
     """Return the status of one stream: the proxy, and for each type what was sent and Envoy's answer.
 
-    The requested names are counted; `with_names` lists them (an Envoy asks for thousands). `remarks` are
+    The requested names are counted; `with_names` lists them (an Envoy asks for thousands). `warnings` are
     added to those about the proxy's own node. `count` returns how many of some names are in a collection,
     `is_named` whether a listener or cluster of a collection names a secret.
     """
@@ -69,7 +69,7 @@ def proxy_status(
         "type": proxy.type if proxy is not None else "?",
         "namespace": proxy.namespace if proxy is not None else "",
         "envoy_version": proxy.envoy_version if proxy is not None else "",
-        "remarks": [*(proxy.warnings if proxy is not None else ()), *remarks],
+        "warnings": [*(proxy.warnings if proxy is not None else ()), *warnings],
         "peer": client.peer,
         "method": client.method.rpartition("/")[2],
         "connected": _moment(client.connected_at),
@@ -248,7 +248,7 @@ def whole(
             proxy_of(client.group),
             snapshot_of(client.group),
             now,
-            remarks=(
+            warnings=(
                 *mesh_warnings(client.group),
                 *twice.get(client.node_id, ()),
                 *shared.get(client.node_id, ()),

@@ -17,7 +17,7 @@ _MOST: Final = 4
 class AlikeListeners:
     """The listeners of each port that were built for classes of proxies in one snapshot of the mesh.
 
-    A kind reuses the listeners of a different kind if they read no fact that differs between the two kinds.
+    A class reuses the listeners of another one if they read no fact that differs between the two.
     """
 
     def __init__(self, rules: LabelRules) -> None:

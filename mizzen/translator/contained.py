@@ -182,7 +182,7 @@ class ContainedTranslation:
         return proxy in self._variant_of or self._whole.knows(proxy)
 
     def prepare(self, proxy: Proxy) -> Iterator[None]:
-        """Do the costly work for a proxy of a new kind in small steps (`Translation.prepare`)."""
+        """Do the costly work for a proxy of a new class in small steps (`Translation.prepare`)."""
         return iter(()) if self.knows(proxy) else self._whole.prepare(proxy)
 
     def forget_unused(self, proxies: Iterable[Proxy]) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Kinds of proxies, and the resources that the proxies of a class share. A change updates them once for
+"""Classes of proxies, and the resources that the proxies of a class share. A change updates them once for
 all."""
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ class ProxyClass:
     auto-passthrough hosts. Equal classes are the same object.
 
     `wider` is the class without labels, whose resources are the base for the layers of this class; None if
-    this
-    class has its own resources without layers.
+    this class has its own resources without layers.
     """
 
     profile: OutboundProfile

@@ -1,5 +1,5 @@
 """Inbound resources of sidecars and gateway resources: those that a proxy does not share with all proxies of
-its kind. The shared ones are in outbound.py."""
+its class. The shared ones are in outbound.py."""
 
 from __future__ import annotations
 

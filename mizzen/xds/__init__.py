@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from mizzen.xds.snapshot import Change as Change
     from mizzen.xds.snapshot import Collection as Collection
     from mizzen.xds.snapshot import Snapshot as Snapshot
+    from mizzen.xds.status import ClientResources as ClientResources
     from mizzen.xds.status import ClientStatus as ClientStatus
-    from mizzen.xds.status import Holding as Holding
     from mizzen.xds.status import TypeStatus as TypeStatus
     from mizzen.xds.subscription import Fallback as Fallback
     from mizzen.xds.type_urls import short_name as short_name
@@ -58,6 +58,7 @@ __all__ = [
     "Authenticate",
     "Change",
     "Client",
+    "ClientResources",
     "ClientStatus",
     "Collection",
     "Connected",
@@ -65,7 +66,6 @@ __all__ = [
     "Event",
     "Fallback",
     "GroupOf",
-    "Holding",
     "Limits",
     "MakeBeforeBreak",
     "Node",
@@ -105,7 +105,7 @@ _HOME = {
     "Event": "events",
     "Fallback": "subscription",
     "GroupOf": "callbacks",
-    "Holding": "status",
+    "ClientResources": "status",
     "Limits": "limits",
     "MakeBeforeBreak": "ordering",
     "Node": "wire",

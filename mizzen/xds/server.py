@@ -33,7 +33,7 @@ from mizzen.xds.response import Dialect, supports_ttl
 from mizzen.xds.served_group import ServedGroup
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS, Method
 from mizzen.xds.snapshot import Change, Snapshot
-from mizzen.xds.status import ClientStatus, Holding, describe, holdings
+from mizzen.xds.status import ClientResources, ClientStatus, client_resources, describe
 from mizzen.xds.stream import Stream
 from mizzen.xds.subscription import Fallback
 from mizzen.xds.turns import LARGE, Turns
@@ -168,14 +168,14 @@ class Server:
         epoch = time.time() - time.monotonic()
         return [describe(each.stream, each.connected_at, epoch) for each in self._connections()]
 
-    def holdings(self, number: int) -> dict[str, Holding]:
+    def client_resources(self, number: int) -> dict[str, ClientResources]:
         """What the client of a stream was sent and has accepted, by type URL; empty if the stream has ended.
 
         `number` is `ClientStatus.number`.
         """
         found = (each.stream for each in self._connections() if each.stream.client.number == number)
         stream = next(found, None)
-        return holdings(stream) if stream is not None else {}
+        return client_resources(stream) if stream is not None else {}
 
     def _connections(self) -> list[StreamConnection]:
         found = [each for served in self._served.values() for each in served.connections.values()]

@@ -42,7 +42,7 @@ class TypeStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class ClientResources:
     """The resources of one type that one client asks for, by name.
 
     Attributes:
@@ -103,16 +103,16 @@ def describe(stream: Stream, connected_at: float, epoch: float) -> ClientStatus:
     )
 
 
-def holdings(stream: Stream) -> dict[str, Holding]:
+def client_resources(stream: Stream) -> dict[str, ClientResources]:
     """What a client has of each type that it asks for, by type URL."""
     return {
-        channel.type_url: _holding(channel, stream.group.snapshot)
+        channel.type_url: _of_channel(channel, stream.group.snapshot)
         for channel in stream.channels.values()
         if channel.subscription.started
     }
 
 
-def _holding(channel: Channel, snapshot: Snapshot | None) -> Holding:
+def _of_channel(channel: Channel, snapshot: Snapshot | None) -> ClientResources:
     subscription = channel.subscription
     wanted = snapshot.collection(channel.type_url) if snapshot is not None else None
 
@@ -122,7 +122,7 @@ def _holding(channel: Channel, snapshot: Snapshot | None) -> Holding:
             return found
         return {name: each for name, each in found.items() if subscription.asks_for(each)}
 
-    return Holding(asked(wanted), asked(subscription.sent), asked(subscription.accepted))
+    return ClientResources(asked(wanted), asked(subscription.sent), asked(subscription.accepted))
 
 
 def _describe(channel: Channel, effective: Snapshot | None, epoch: float) -> TypeStatus:

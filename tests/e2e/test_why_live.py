@@ -42,7 +42,7 @@ async def test_a_running_server_tells_where_a_call_goes(tmp_path: Path) -> None:
         answer = json.loads(out)
         assert code == 0
         assert answer["hops"][0]["status"] == 418
-        assert answer["remarks"] == []
+        assert answer["notes"] == []
 
         mesh.remove("rules.yaml")
         await mesh.settled()

@@ -1,1 +1,1 @@
-"""What one kind of proxy sees of the mesh."""
+"""What one class of proxies sees of the mesh."""

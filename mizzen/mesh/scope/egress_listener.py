@@ -149,10 +149,10 @@ class EgressListener:
         rules: Iterable[VirtualServiceRule] = (),
     ) -> VirtualHosts:
         """Return the virtual hosts of a port for proxies that know services by `names`. They are made once
-        for all kinds of proxies of the listener, and cached while one of these kinds uses them.
+        for all classes of proxies of the listener, and cached while one of these classes uses them.
 
         `contributes` says which rules have routes; `silent` are imported `labelled_rules` without routes for
-        this kind. `before` are virtual hosts of an earlier listener, with the `services` (by hostname) and
+        this class. `before` are virtual hosts of an earlier listener, with the `services` (by hostname) and
         `rules` that have changed since. Without `before` they are made from nothing.
         """
         key = (port, names, silent)

@@ -1,7 +1,7 @@
 """Finds the labels that some rule mentions: only these can make two proxies differ.
 
 A rule asks whether a label has a certain value, so to the rule a proxy with any other value equals one
-without the label. If sourceLabels select one of fifty workloads, there are therefore two kinds of proxies,
+without the label. If sourceLabels select one of fifty workloads, there are therefore two classes of proxies,
 not fifty.
 """
 

@@ -54,7 +54,7 @@ STATE: dict[str, Any] = {
             "id": "reviews-v1.default",
             "type": "sidecar",
             "envoy_version": "1.40.0",
-            "remarks": ["metadata LABELS is a list and counts as absent; write a mapping"],
+            "warnings": ["metadata LABELS is a list and counts as absent; write a mapping"],
             "connected_seconds": 61,
             "types": {
                 "CDS": type_status("ACKED"),

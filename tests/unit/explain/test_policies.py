@@ -179,7 +179,7 @@ def test_a_token_and_the_line_of_its_issuer(serving: ServedMesh) -> None:
     assert (token.name, token.details) == ("of https://one.example", ("it is valid",))
     assert line_of(token) == lines("  - {issuer: https://one.example")
     assert allows.name == "callers.default, rules[1]"
-    assert valid.remarks[0].startswith("the request brings a valid token with the claims")
+    assert valid.notes[0].startswith("the request brings a valid token with the claims")
     refused = ask(serving, "POST http://shop/", authorization="Bearer a.b.c")
     assert refused.hops[-1].conclusion == "the call fails with status 401, since its token is not valid"
     [step] = security(refused)

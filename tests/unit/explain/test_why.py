@@ -108,7 +108,7 @@ def test_shares_are_told(serving: ServedMesh) -> None:
 
 def test_a_service_that_is_not_there_is_said(serving: ServedMesh) -> None:
     answer = ask(serving, "http://stop/")
-    assert any("no service of the mesh is named stop" in remark for remark in answer.remarks)
+    assert any("no service of the mesh is named stop" in note for note in answer.notes)
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_a_service_that_is_not_there_is_said(serving: ServedMesh) -> None:
     ],
 )
 def test_a_host_that_nobody_has_is_said_with_the_nearest(serving: ServedMesh, host: str, meant: str) -> None:
-    [remark] = ask(serving, f"http://{host}/").remarks
-    assert remark.startswith(f"no service of the mesh is named {host} (did you mean {meant}?)")
+    [note] = ask(serving, f"http://{host}/").notes
+    assert note.startswith(f"no service of the mesh is named {host} (did you mean {meant}?)")
 
 
 def test_a_port_that_a_service_has_not_is_said(serving: ServedMesh) -> None:
     expected = "shop.default.svc.cluster.local has no port 81; its ports: 80"
-    assert ask(serving, "http://shop:81/").remarks == (expected,)
+    assert ask(serving, "http://shop:81/").notes == (expected,)
 
 
 def test_who_a_gateway_without_a_workload_is_taken_for_is_said(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_who_a_gateway_without_a_workload_is_taken_for_is_said(tmp_path: Path) -
     serving = ServedMesh(mizzen.load(tmp_path))
     question = Question.of_request("GET", "https://shop.example/")
     answer = why(question, serving.callers.gateway("edge"), serving)
-    assert answer.remarks == (
+    assert answer.notes == (
         "no document declares a workload for this gateway: it is assumed to be in namespace default, with "
         "the service account default",
     )
@@ -145,7 +145,7 @@ def test_who_a_gateway_without_a_workload_is_taken_for_is_said(tmp_path: Path) -
     )
     (tmp_path / "m.yaml").write_text(workload + NO_CHAIN)
     serving = ServedMesh(mizzen.load(tmp_path))
-    assert why(question, serving.callers.gateway("edge"), serving).remarks == ()
+    assert why(question, serving.callers.gateway("edge"), serving).notes == ()
 
 
 def test_who_a_caller_is_taken_for_is_said_where_a_policy_asks(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_who_a_caller_is_taken_for_is_said_where_a_policy_asks(tmp_path: Path) -
         "spec: {rules: [{from: [{source: {principals: [cluster.local/ns/default/sa/x]}}]}]}\n---\n"
     )
     (tmp_path / "m.yaml").write_text(policy + MESH)
-    [said] = ask(ServedMesh(mizzen.load(tmp_path)), "http://shop/").remarks
+    [said] = ask(ServedMesh(mizzen.load(tmp_path)), "http://shop/").notes
     assert said == "nothing says which service account shop-1.default has: default is assumed"
 
 
@@ -267,7 +267,7 @@ def test_without_capture_the_client_calls_where_its_proxy_listens(bind: str, tmp
     caller = Proxy.from_node({"id": node, "metadata": metadata})
     answer = why(Question.of_request("GET", "http://shop/"), caller, ServedMesh(mesh))
     assert steps(answer)["route"] == "rest"
-    assert f"the client is assumed to call the proxy's listener at {bind}" in answer.remarks[-1]
+    assert f"the client is assumed to call the proxy's listener at {bind}" in answer.notes[-1]
 
 
 NO_CHAIN = """\

@@ -487,7 +487,7 @@ def test_a_workload_whose_proxy_does_not_listen_is_called_itself(tmp_path: Path)
         assert under_test.run(placed).passed == ("serviceAccount" not in mesh)
         return why(placed.question, under_test.caller("client"), under_test.serving)
 
-    assert "its proxy does not listen at 10.2.0.1:8080" in " ".join(told(UNCAPTURED).remarks)
+    assert "its proxy does not listen at 10.2.0.1:8080" in " ".join(told(UNCAPTURED).notes)
     assert [hop.side for hop in told(UNCAPTURED + INGRESS).hops] == ["client", "server"]
     # Mutual TLS is nothing that the workload itself speaks.
     refused = told(UNCAPTURED.replace("{address: 10.2.0.1,", "{address: 10.2.0.1, serviceAccount: shop,"))

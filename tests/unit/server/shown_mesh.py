@@ -29,7 +29,7 @@ def proxy(number: int, state: str = "ACKED") -> dict[str, Any]:
         "type": "sidecar",
         "namespace": "default",
         "envoy_version": "1.36.2",
-        "remarks": ["<b>a remark</b>"],
+        "warnings": ["<b>a warning</b>"],
         "peer": "ipv4:127.0.0.1:1",
         "connected_seconds": 75.0,
         "types": {"CDS": held},

@@ -81,7 +81,7 @@ async def test_what_is_foreign_is_shown_as_text(shown: ShownMesh, client: httpx.
     for path in ("/?q=<script>alert(2)</script>", "/proxies/app-1.default"):
         text = await page(client, path)
         assert "<script>alert" not in text
-        assert "<b>a remark" not in text
+        assert "<b>a warning" not in text
         assert "<i>p" not in text
     assert "&lt;script&gt;alert(2)" in await page(client, "/services?q=<script>alert(2)</script>")
 

@@ -107,8 +107,8 @@ async def test_processes_of_one_identity_share_everything(certified: Certified) 
 async def test_who_proves_nothing_is_given_the_roots_alone(certified: Certified) -> None:
     key = await certified.connects("reviews", xds.Peer(tls=True))
     assert set(certified.given[key].collection(SECRET)) == {"ROOTCA"}
-    [remark] = certified.plane.mesh_warnings(key)
-    assert "no workload certificate, as nothing proves who it is" in remark
+    [warning] = certified.plane.mesh_warnings(key)
+    assert "no workload certificate, as nothing proves who it is" in warning
 
 
 async def test_a_certificate_for_one_account_gets_no_other(certified: Certified) -> None:
@@ -121,8 +121,8 @@ async def test_a_certificate_for_one_account_gets_no_other(certified: Certified)
 async def test_names_that_make_no_identity_are_said(certified: Certified) -> None:
     key = await certified.connects("odd", SERVICE_ACCOUNT="a/b")
     assert "default" not in certified.given[key].collection(SECRET)
-    [remark] = certified.plane.mesh_warnings(key)
-    assert "'a/b' make no identity" in remark
+    [warning] = certified.plane.mesh_warnings(key)
+    assert "'a/b' make no identity" in warning
 
 
 async def test_a_renewal_costs_the_secrets_of_its_proxies_alone(certified: Certified) -> None:

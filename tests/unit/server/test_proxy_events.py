@@ -69,23 +69,23 @@ def test_mistakes_in_a_node_are_said_once_and_counted_while_it_is_connected() ->
     client = xds.Client(1, ID, "group")
     with capture_logs() as logged:
         events.take(xds.Connected(client))
-    assert [(each["proxy"], each["remark"]) for each in warnings(logged)] == [
-        ("reviews-v1.default", remark) for remark in PROXY.warnings
+    assert [(each["proxy"], each["warning"]) for each in warnings(logged)] == [
+        ("reviews-v1.default", warning) for warning in PROXY.warnings
     ]
-    assert b"mizzen_node_remarks 2.0" in metrics.render()
+    assert b"mizzen_proxy_warnings 2.0" in metrics.render()
 
     with capture_logs() as logged:
         events.take(xds.Disconnected(client))
-        assert b"mizzen_node_remarks 0.0" in metrics.render()
+        assert b"mizzen_proxy_warnings 0.0" in metrics.render()
         events.take(xds.Connected(xds.Client(2, ID, "group")))
     assert warnings(logged) == []
-    assert b"mizzen_node_remarks 2.0" in metrics.render()
+    assert b"mizzen_proxy_warnings 2.0" in metrics.render()
 
 
 def test_the_status_has_them() -> None:
     client = xds.ClientStatus(1, ID, "group", "ipv4:127.0.0.1:5", "/a/b", 0.0, "rest")
-    assert proxy_status(client, PROXY, None, 0.0)["remarks"] == [*PROXY.warnings]
-    assert proxy_status(client, None, None, 0.0)["remarks"] == []
+    assert proxy_status(client, PROXY, None, 0.0)["warnings"] == [*PROXY.warnings]
+    assert proxy_status(client, None, None, 0.0)["warnings"] == []
 
 
 def followed() -> tuple[Metrics, ProxyEvents]:

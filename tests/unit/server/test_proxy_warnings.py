@@ -31,14 +31,14 @@ def proxy(kind: str, **labels: str) -> Proxy:
 
 
 def test_a_gateway_whose_labels_no_gateway_selects() -> None:
-    (remark,) = gateway_warnings(mesh(GATEWAY), proxy("router", istio="ingresgateway"))
-    assert "listens nowhere; its labels are: istio=ingresgateway;" in remark
-    assert "istio=ingressgateway (mesh.yaml:5)" in remark
+    (warning,) = gateway_warnings(mesh(GATEWAY), proxy("router", istio="ingresgateway"))
+    assert "listens nowhere; its labels are: istio=ingresgateway;" in warning
+    assert "istio=ingressgateway (mesh.yaml:5)" in warning
 
 
 def test_a_gateway_before_there_is_any() -> None:
-    (remark,) = gateway_warnings(mesh(""), proxy("router"))
-    assert "its labels are: none; there is no Gateway yet" in remark
+    (warning,) = gateway_warnings(mesh(""), proxy("router"))
+    assert "its labels are: none; there is no Gateway yet" in warning
 
 
 def test_what_is_selected_or_no_gateway_is_fine() -> None:
@@ -52,12 +52,12 @@ def client(number: int, node_id: str, method: str) -> xds.ClientStatus:
 
 def test_two_envoys_of_one_name() -> None:
     aggregated = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-    remarks = same_node_warnings(
+    warnings = same_node_warnings(
         [client(1, "a", aggregated), client(2, "a", aggregated), client(3, "b", aggregated)]
     )
-    assert list(remarks) == ["a"]
-    (remark,) = remarks["a"]
-    assert remark.startswith("2 Envoys are connected under this node id, from 10.0.0.1:5, 10.0.0.2:5; ")
+    assert list(warnings) == ["a"]
+    (warning,) = warnings["a"]
+    assert warning.startswith("2 Envoys are connected under this node id, from 10.0.0.1:5, 10.0.0.2:5; ")
 
 
 def test_one_envoy_may_have_a_stream_for_each_type() -> None:
@@ -76,7 +76,7 @@ def uncaptured(name: str, mode: str = "NONE") -> Proxy:
     return Proxy.from_node({"id": node_id, "metadata": {"INTERCEPTION_MODE": mode}})
 
 
-def remarks_of(
+def warnings_of(
     listening: dict[str, tuple[str, ...]], *, mode: str = "NONE", hosts: tuple[str, ...] = ("10.0.0.1",) * 3
 ) -> dict[str, tuple[str, ...]]:
     method = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
@@ -90,20 +90,22 @@ def remarks_of(
 
 
 def test_two_sidecars_of_one_host_that_listen_at_one_address() -> None:
-    remarks = remarks_of(
+    warnings = warnings_of(
         {
             "a": ("127.0.0.1_9080", "127.0.0.1_80", "10.0.0.1_80"),
             "b": ("127.0.0.1_9080", "127.0.0.1_80"),
             "c": ("127.0.0.3_9080",),
         }
     )
-    assert list(remarks) == ["a", "b"]
-    (remark,) = remarks["a"]
-    assert remark.startswith("listens at 127.0.0.1:80, 127.0.0.1:9080: b listens there too, on the same host")
-    assert "10.0.0.1" in remark
+    assert list(warnings) == ["a", "b"]
+    (warning,) = warnings["a"]
+    assert warning.startswith(
+        "listens at 127.0.0.1:80, 127.0.0.1:9080: b listens there too, on the same host"
+    )
+    assert "10.0.0.1" in warning
 
 
 def test_sidecars_of_two_hosts_or_that_bind_nothing_may_listen_at_one_address() -> None:
     same = {"a": ("127.0.0.1_9080",), "b": ("127.0.0.1_9080",)}
-    assert remarks_of(same, hosts=("10.0.0.1", "10.0.0.2")) == {}
-    assert remarks_of(same, mode="REDIRECT") == {}
+    assert warnings_of(same, hosts=("10.0.0.1", "10.0.0.2")) == {}
+    assert warnings_of(same, mode="REDIRECT") == {}

@@ -94,7 +94,7 @@ def test_what_is_said_of_a_proxy() -> None:
     snapshot = xds.Snapshot.of(
         [resource("a"), resource("b"), *(resource(name, type_url=EDS) for name in ("a", "b", "c"))]
     )
-    told = proxy_status(client(held(), asked), PROXY, snapshot, 1002.25, remarks=["look"])
+    told = proxy_status(client(held(), asked), PROXY, snapshot, 1002.25, warnings=["look"])
     types = told.pop("types")
     assert told == {
         "id": "reviews-v1.shop",
@@ -102,7 +102,7 @@ def test_what_is_said_of_a_proxy() -> None:
         "type": "sidecar",
         "namespace": "shop",
         "envoy_version": "",
-        "remarks": [*PROXY.warnings, "look"],
+        "warnings": [*PROXY.warnings, "look"],
         "peer": "ipv4:127.0.0.1:5",
         "method": "DeltaAggregatedResources",
         "connected": "1970-01-01T00:15:00.000+00:00",
@@ -230,8 +230,8 @@ def test_the_whole_is_sorted_and_has_every_remark() -> None:
         ("reviews-v1.shop", "ipv4:127.0.0.1:6"),
         ("reviews-v1.shop", "ipv4:127.0.0.1:5"),
     ], "by name, the oldest stream first"
-    assert told["proxies"][0]["remarks"] == ["in other"]
-    mesh, twice = told["proxies"][1]["remarks"][-2:]
+    assert told["proxies"][0]["warnings"] == ["in other"]
+    mesh, twice = told["proxies"][1]["warnings"][-2:]
     assert (mesh, twice[:38]) == ("in group", "2 Envoys are connected under this node")
     assert (told["server"], told["configuration"]) == ({"name": "mizzen"}, {"documents": {}})
     assert (told["refused_proxies"], told["rejections"]) == ([{"reason": "bad id"}], [])
