@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, TypeVarTuple
-from weakref import WeakValueDictionary
+from weakref import ref
 
 Value = TypeVar("Value")
 Arguments = TypeVarTuple("Arguments")
+
+
+class _Remembered(ref[Any]):
+    """A weak reference to a value, with the key under which the memo has it."""
+
+    __slots__ = ("key",)
+
+    key: Hashable
 
 
 class Memo:
@@ -26,17 +34,30 @@ class Memo:
     is remembered.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("__weakref__", "_forget", "_values")
 
     def __init__(self) -> None:
-        self._values: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
+        # Not a WeakValueDictionary, which takes five calls for each of a mesh's tens of thousands of values.
+        self._values: dict[Hashable, _Remembered] = {}
+        myself = ref(self)
+
+        def forget(gone: _Remembered) -> None:
+            memo = myself()
+            if memo is not None and memo._values.get(gone.key) is gone:
+                del memo._values[gone.key]
+
+        self._forget = forget
 
     def __call__(self, function: Callable[[*Arguments], Value], *arguments: *Arguments) -> Value:
         """Return `function(*arguments)`: the same object as before, while there is a reference to it."""
         key = (function, *arguments)
-        value: Value | None = self._values.get(key)
+        known = self._values.get(key)
+        value: Value | None = None if known is None else known()
         if value is None:
-            value = self._values[key] = function(*arguments)
+            value = function(*arguments)
+            made = _Remembered(value, self._forget)
+            made.key = key
+            self._values[key] = made
         return value
 
     def __len__(self) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from envoy.config.route.v3 import route_components_pb2
 
@@ -25,10 +26,11 @@ from mizzen.config.models.virtual_service import (
 from mizzen.translator.base.cluster_names import outbound_cluster_name
 from mizzen.translator.base.config_sources import duration
 from mizzen.translator.base.route_settings import RouteSettings
+from mizzen.translator.routes.encoding import encode
 from mizzen.translator.routes.hash_policy import destination_hash, hash_policy
 from mizzen.translator.routes.header_operations import apply_headers
 from mizzen.translator.routes.mirroring import mirror_policies
-from mizzen.translator.routes.retries import default_retry_policy, retry_policy
+from mizzen.translator.routes.retries import encoded_retries
 
 if TYPE_CHECKING:
     from mizzen.mesh.rules.destination_rules import MergedDestinationRule
@@ -48,9 +50,6 @@ _REDIRECT_CODES: Final = {
 }
 
 
-_NO_TIMEOUT: Final = duration(timedelta(0))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Destinations:
     """Everything that is looked up for the destinations of a route.
@@ -65,17 +64,21 @@ class Destinations:
     rules: Mapping[str, MergedDestinationRule] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
 
-    def cluster(self, destination: Destination) -> str:
-        """Return the name of the destination's cluster; the cluster need not exist."""
-        if not destination.host:
-            return UNKNOWN_SERVICE_CLUSTER
+    def address(self, destination: Destination) -> tuple[str, int]:
+        """Return the host and the port whose cluster the destination means."""
         if destination.port is not None:
             port = destination.port.number
         else:
             service = self.services.get(destination.host)
             single = service is not None and len(service.ports) == 1
             port = service.ports[0].number if service is not None and single else self.listen_port
-        host = self.aliases.get(destination.host, destination.host)
+        return self.aliases.get(destination.host, destination.host), port
+
+    def cluster(self, destination: Destination) -> str:
+        """Return the name of the destination's cluster; the cluster need not exist."""
+        if not destination.host:
+            return UNKNOWN_SERVICE_CLUSTER
+        host, port = self.address(destination)
         return outbound_cluster_name(port, destination.subset, host)
 
     def hash_policy(self, destination: Destination) -> Any | None:
@@ -121,34 +124,61 @@ def apply_direct_response(out: Any, response: HTTPDirectResponse) -> None:
             out.direct_response.body.inline_bytes = response.body.bytes_
 
 
-def apply_route(
+class Forwarding(NamedTuple):
+    """An encoded RouteAction, and the host and port that it forwards to, if it is a single known one."""
+
+    action: bytes
+    host: str = ""
+    port: int = 0
+
+
+def forwarding(
     out: Any, route: HTTPRoute, destinations: Destinations, settings: RouteSettings, authority: str
-) -> None:
-    """Let the Route `out` forward to the destinations of `route`.
+) -> Forwarding:
+    """Return the action that forwards to the destinations of `route`.
 
     `authority` is the one that the route's header operations set. `rewrite.authority` overrides it. The
-    header operations of a single destination count only if neither sets an authority.
+    header operations of a single destination are added to the Route `out`; they set the authority only if
+    neither of the two does.
     """
-    action = out.route
-    apply_timeout(action, route.timeout)
+    action = route_components_pb2.RouteAction()
     if route.rewrite is not None:
         _apply_rewrite(action, route.rewrite)
         authority = route.rewrite.authority or authority
-    if authority:
-        action.host_rewrite_literal = authority
-    action.append_x_forwarded_host = settings.append_x_forwarded_host
-    action.request_mirror_policies.extend(mirror_policies(route, destinations.cluster))
-    hashed = False
+    if settings.append_x_forwarded_host:
+        action.append_x_forwarded_host = True
+    if route.mirror is not None or route.mirrors:
+        action.request_mirror_policies.extend(mirror_policies(route, destinations.cluster))
+    host, port = "", 0
     if len(route.route) == 1:
-        hashed = _apply_single(out, route.route[0], destinations)
+        target = route.route[0]
+        destination = target.destination or Destination()
+        if destination.host:
+            host, port = destinations.address(destination)
+            action.cluster = outbound_cluster_name(port, destination.subset, host)
+        else:
+            action.cluster = UNKNOWN_SERVICE_CLUSTER
+        own_authority = apply_headers(out, target.headers)
+        authority = authority or own_authority
+        policy = destinations.hash_policy(destination)
+        if policy is not None:
+            action.hash_policy.append(policy)
     else:
         _apply_weighted(action, route.route, destinations)
-    if route.retries is not None:
-        policy = retry_policy(route.retries, consistent_hash=hashed)
-    else:
-        policy = default_retry_policy(settings.default_retries, consistent_hash=hashed)
-    if policy is not None:
-        action.retry_policy.CopyFrom(policy)
+    if authority:
+        action.host_rewrite_literal = authority
+    retries = encoded_retries(
+        settings.default_retries if route.retries is None else route.retries, bool(action.hash_policy)
+    )
+    return Forwarding(encode(action) + encoded_timeout(route.timeout) + retries, host, port)
+
+
+@lru_cache(maxsize=256)
+def encoded_timeout(timeout: timedelta | None) -> bytes:
+    """Return the fields of a RouteAction for its timeout; see `apply_timeout`."""
+    action = route_components_pb2.RouteAction()
+    apply_timeout(action, timeout)
+    return encode(action)
 
 
 def apply_timeout(action: Any, timeout: timedelta | None) -> None:
@@ -156,7 +186,7 @@ def apply_timeout(action: Any, timeout: timedelta | None) -> None:
 
     `max_grpc_timeout` is set as well: without it, Envoy would ignore the `grpc-timeout` header of a client.
     """
-    limit = duration(timeout) if timeout else _NO_TIMEOUT
+    limit = duration(timedelta(0) if timeout is None else timeout)
     action.timeout.CopyFrom(limit)
     action.max_grpc_timeout.CopyFrom(limit)
 
@@ -167,21 +197,6 @@ def _apply_rewrite(action: Any, rewrite: HTTPRewrite) -> None:
         action.regex_rewrite.substitution = rewrite.uri_regex_rewrite.rewrite
     elif rewrite.uri:
         action.prefix_rewrite = rewrite.uri
-
-
-def _apply_single(out: Any, target: HTTPRouteDestination, destinations: Destinations) -> bool:
-    """Forward to one destination; add its header operations to the route's. Return whether it has a hash
-    policy."""
-    action = out.route
-    destination = target.destination or Destination()
-    action.cluster = destinations.cluster(destination)
-    authority = apply_headers(out, target.headers)
-    if authority and not action.host_rewrite_literal:
-        action.host_rewrite_literal = authority
-    policy = destinations.hash_policy(destination)
-    if policy is not None:
-        action.hash_policy.append(policy)
-    return policy is not None
 
 
 def _apply_weighted(

@@ -31,19 +31,30 @@ def route_match(match: HTTPMatchRequest | None) -> Any:
     out.case_sensitive.value = not match.ignore_uri_case
     if match.headers or match.without_headers:
         out.dynamic_metadata.extend(_claim_conditions(match))
-    out.headers.extend(_header_conditions(match))
+    if not _asks_for_no_header(match):
+        out.headers.extend(_header_conditions(match))
     for name, condition in sorted(match.query_params.items()):
         out.query_parameters.append(_query_condition(name, condition))
     return out
 
 
-def is_catch_all(match: Any) -> bool:
-    """Return whether a RouteMatch matches every request, so that Envoy never reaches the routes after it."""
-    path = match.WhichOneof("path_specifier")
-    everything = (path == "prefix" and match.prefix == "/") or (
-        path == "safe_regex" and match.safe_regex.regex == ".*"
+def is_catch_all(match: HTTPMatchRequest | None) -> bool:
+    """Return whether a condition holds for every request, so that Envoy never reaches the routes after it."""
+    return match is None or (
+        _takes_every_path(match.uri) and not match.query_params and _asks_for_no_header(match)
     )
-    return everything and not (match.headers or match.query_parameters or match.dynamic_metadata)
+
+
+def path_text(match: HTTPMatchRequest | None) -> str:
+    """Return the path of a condition for people: a path, a prefix that ends in `*`, or an expression."""
+    uri = match.uri if match is not None else None
+    if uri is None:
+        return "/*"
+    if uri.exact is not None:
+        return uri.exact
+    if uri.prefix is not None:
+        return uri.prefix + "*"
+    return uri.regex if uri.regex is not None else "/*"
 
 
 def string_matcher(condition: StringMatch) -> Any:
@@ -74,6 +85,22 @@ def claim_path(header: str) -> tuple[str, ...]:
     if rest and _BRACKETED.sub("", rest) == "":
         return tuple(_BRACKETED.findall(rest))
     return ()
+
+
+def _takes_every_path(uri: StringMatch | None) -> bool:
+    if uri is None or (uri.exact is None and uri.prefix is None and uri.regex is None):
+        return True
+    if uri.exact is not None:
+        return False
+    return uri.prefix == "/" if uri.prefix is not None else uri.regex == ".*"
+
+
+def _asks_for_no_header(match: HTTPMatchRequest) -> bool:
+    return (
+        not match.headers
+        and not match.without_headers
+        and match.method is match.authority is match.scheme is None
+    )
 
 
 def _apply_uri(out: Any, uri: StringMatch | None) -> None:

@@ -17,6 +17,7 @@ from envoy.extensions.retry.priority.previous_priorities.v3 import previous_prio
 from mizzen.config.models.virtual_service import HTTPRetry
 from mizzen.translator.base.config_sources import duration
 from mizzen.translator.base.typed_config import pack
+from mizzen.translator.routes.encoding import encode
 
 DEFAULT_ATTEMPTS: Final = 2
 DEFAULT_RETRY_ON: Final = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
@@ -67,8 +68,11 @@ def retry_policy(retries: HTTPRetry | None, *, consistent_hash: bool = False) ->
     return policy
 
 
-default_retry_policy = lru_cache(maxsize=8)(retry_policy)
-"""`retry_policy` for MeshConfig's settings, cached: do not modify its result."""
+@lru_cache(maxsize=256)
+def encoded_retries(retries: HTTPRetry | None, consistent_hash: bool) -> bytes:
+    """Return the field of a RouteAction that has the `retry_policy`; empty without retries."""
+    policy = retry_policy(retries, consistent_hash=consistent_hash)
+    return encode(route_components_pb2.RouteAction(retry_policy=policy))
 
 
 def inbound_retry_policy(retries: HTTPRetry | None, *, grpc: bool) -> Any | None:

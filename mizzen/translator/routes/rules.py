@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.service import Service
@@ -14,7 +14,6 @@ from mizzen.translator.routes.action import Destinations
 from mizzen.translator.routes.virtual_service import (
     Caller,
     Position,
-    RouteContext,
     RouteList,
     destination_hosts,
     virtual_service_routes,
@@ -23,6 +22,8 @@ from mizzen.translator.routes.virtual_service import (
 if TYPE_CHECKING:
     from mizzen.mesh.rules.destination_rules import MergedDestinationRule
     from mizzen.mesh.scope.sidecar_scope import SidecarScope
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,10 +97,16 @@ def _made(
     `destination_rules` were looked up for `hosts`, in the same order."""
     destinations = Destinations(
         port,
-        {host: service for host, service in zip(hosts, services, strict=True) if service is not None},
-        {host: found for host, found in zip(hosts, destination_rules, strict=True) if found is not None},
-        {host: target for host, target in zip(hosts, targets, strict=True) if target != host},
+        _found(hosts, services),
+        _found(hosts, destination_rules),
+        {} if targets == hosts else dict(zip(hosts, targets, strict=True)),
     )
-    context = RouteContext(destinations, settings, tls)
-    routes = virtual_service_routes(rule, applying, context)
+    routes = virtual_service_routes(rule, applying, destinations, settings, tls=tls)
     return RuleRoutes(hosts, hosts if targets == hosts else targets, services, destination_rules, routes)
+
+
+def _found(hosts: tuple[str, ...], found: tuple[Found | None, ...]) -> dict[str, Found]:
+    """Return what was found for each host, without those for which nothing was."""
+    if found.count(None) == len(found):
+        return {}
+    return {host: each for host, each in zip(hosts, found, strict=True) if each is not None}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
@@ -18,15 +17,15 @@ from mizzen.config.document import Config
 from mizzen.config.models.destination_rule import ConsistentHashLB
 from mizzen.config.models.virtual_service import HTTPMatchRequest, HTTPRoute
 from mizzen.mesh.rules.virtual_services import MESH, HttpRule, VirtualServiceRule, http_destinations
-from mizzen.translator.base.cluster_names import outbound_cluster_name, parse_cluster_name
+from mizzen.translator.base.cluster_names import outbound_cluster_name
 from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.base.typed_config import pack
 from mizzen.translator.routes.action import (
     Destinations,
     apply_direct_response,
     apply_redirect,
-    apply_route,
-    apply_timeout,
+    encoded_timeout,
+    forwarding,
 )
 from mizzen.translator.routes.cors import CORS_FILTER, cors_policy
 from mizzen.translator.routes.encoding import (
@@ -42,8 +41,8 @@ from mizzen.translator.routes.encoding import (
 from mizzen.translator.routes.fault import FAULT_FILTER, http_fault
 from mizzen.translator.routes.hash_policy import hash_policy
 from mizzen.translator.routes.header_operations import apply_headers
-from mizzen.translator.routes.match import is_catch_all, route_match
-from mizzen.translator.routes.retries import retry_policy
+from mizzen.translator.routes.match import is_catch_all, path_text, route_match
+from mizzen.translator.routes.retries import encoded_retries
 
 DEFAULT_ROUTE_NAME: Final = "default"
 
@@ -98,24 +97,6 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RouteContext:
-    """What the routes of a VirtualService depend on, besides the VirtualService and the applying conditions.
-
-    The destinations' `listen_port` is also the port for redirects: the listener's port of a sidecar, or the
-    server's port of a gateway. `tls`: connections use TLS.
-    """
-
-    destinations: Destinations
-    settings: RouteSettings
-    tls: bool = False
-
-    @property
-    def port(self) -> int:
-        """The port for redirects."""
-        return self.destinations.listen_port
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class RouteList:
     """The encoded routes of one VirtualService for one port, in order.
 
@@ -142,27 +123,45 @@ class RouteList:
 
 
 def virtual_service_routes(
-    rule: VirtualServiceRule, applying: Iterable[Position], context: RouteContext
+    rule: VirtualServiceRule,
+    applying: Iterable[Position],
+    destinations: Destinations,
+    settings: RouteSettings,
+    *,
+    tls: bool,
 ) -> RouteList:
     """Return the routes of a VirtualService for the conditions `applying`, one for each.
 
-    Routes after one that matches every request are left out, because no request would reach them.
+    Routes after one that matches every request are left out, because no request would reach them. The
+    destinations' `listen_port` is also the port for redirects: the listener's port of a sidecar, or the
+    server's port of a gateway. `tls`: connections use TLS.
     """
     routes: list[bytes] = []
     catch_all: list[bool] = []
     rules: list[tuple[str, HttpRule]] = []
-    for message, http in _routes(rule, applying, context):
-        routes.append(encode(message))
-        catch_all.append(is_catch_all(message.match))
-        rules.append((message.name, http))
-    places = tuple(dict.fromkeys(http.origin for _, http in rules))
+    metadata = _metadata(rule.config)
+    for place, at in applying:
+        http = rule.http[place]
+        match = http.route.match[at] if at >= 0 else None
+        name = f"{http.route.name}.{match.name}" if match is not None and match.name else http.route.name
+        route = _route(name, http.route, match, rule, destinations, settings, tls=tls)
+        everything = is_catch_all(match)
+        routes.append(route + metadata)
+        catch_all.append(everything)
+        rules.append((name, http))
+        if everything:
+            break
+    places = tuple(dict.fromkeys([http.origin for _, http in rules]))
     return RouteList(tuple(routes), tuple(catch_all), tuple(rules), encoded_routes(routes), places)
 
 
 def destination_hosts(rule: VirtualServiceRule, applying: Iterable[Position]) -> tuple[str, ...]:
     """Return the hosts to which these parts of a VirtualService send or mirror requests, each once."""
-    routes = [rule.http[place].route for place in dict.fromkeys(place for place, _ in applying)]
-    return tuple(dict.fromkeys(target.host for route in routes for target in http_destinations(route)))
+    found: dict[str, None] = {}
+    for place in dict.fromkeys([place for place, _ in applying]):
+        for target in http_destinations(rule.http[place].route):
+            found[target.host] = None
+    return tuple(found)
 
 
 class DefaultRoutes:
@@ -171,14 +170,8 @@ class DefaultRoutes:
     __slots__ = ("_action", "_route")
 
     def __init__(self, settings: RouteSettings) -> None:
-        action = route_components_pb2.RouteAction()
-        apply_timeout(action, timedelta(0))
-        policy = retry_policy(settings.default_retries)
-        if policy is not None:
-            action.retry_policy.CopyFrom(policy)
-        route = route_components_pb2.Route(name=DEFAULT_ROUTE_NAME, match=route_match(None))
-        self._action = encode(action)
-        self._route = encode(route)
+        self._action = encoded_timeout(None) + encoded_retries(settings.default_retries, False)
+        self._route = encode(route_components_pb2.Route(name=DEFAULT_ROUTE_NAME, match=route_match(None)))
 
     def route(self, hostname: str, port: int, consistent_hash: ConsistentHashLB | None = None) -> bytes:
         """Return the encoded Route that sends every request to the service's own cluster."""
@@ -196,39 +189,34 @@ class DefaultRoutes:
         )
 
 
-def _routes(
-    rule: VirtualServiceRule, applying: Iterable[Position], context: RouteContext
-) -> Iterator[tuple[Any, HttpRule]]:
-    for place, at in applying:
-        http = rule.http[place]
-        message = _route(http.route, http.route.match[at] if at >= 0 else None, rule, context)
-        yield message, http
-        if is_catch_all(message.match):
-            return
-
-
 def _route(
+    name: str,
     route: HTTPRoute,
     match: HTTPMatchRequest | None,
     rule: VirtualServiceRule,
-    context: RouteContext,
-) -> Any:
-    out = route_components_pb2.Route(name=route.name, match=route_match(match))
-    if match is not None:
-        if match.name:
-            out.name = f"{route.name}.{match.name}"
+    destinations: Destinations,
+    settings: RouteSettings,
+    *,
+    tls: bool,
+) -> bytes:
+    out = route_components_pb2.Route(name=name, match=route_match(match))
+    if match is not None and match.stat_prefix:
         out.stat_prefix = match.stat_prefix
-    out.metadata.filter_metadata["istio"].fields["config"].string_value = _config_path(rule.config)
     authority = apply_headers(out, route.headers)
+    called, action = f"{rule.config.name}:{destinations.listen_port}", b""
     if route.redirect is not None:
-        apply_redirect(out, route.redirect, listen_port=context.port, tls=context.tls)
+        apply_redirect(out, route.redirect, listen_port=destinations.listen_port, tls=tls)
     elif route.direct_response is not None:
         apply_direct_response(out, route.direct_response)
     else:
-        apply_route(out, route, context.destinations, context.settings, authority)
-    out.decorator.operation = _operation(out, rule.config.name, context.port)
+        forwards = forwarding(out, route, destinations, settings, authority)
+        action = length_delimited(ROUTE_ACTION, forwards.action)
+        if forwards.host:
+            called = f"{forwards.host}:{forwards.port}"
+    # The name of the tracing span.
+    out.decorator.operation = called + path_text(match)
     _apply_filters(out, route)
-    return out
+    return encode(out) + action
 
 
 def _apply_filters(out: Any, route: HTTPRoute) -> None:
@@ -239,23 +227,10 @@ def _apply_filters(out: Any, route: HTTPRoute) -> None:
         out.typed_per_filter_config[CORS_FILTER].CopyFrom(pack(cors_policy(route.cors_policy)))
 
 
-def _config_path(config: Config[Any]) -> str:
-    """Return the path of the document as Istio writes it. It has no file or line, which change when other
-    documents in the file are edited."""
-    return f"/apis/{config.api_version}/namespaces/{config.namespace}/virtual-service/{config.name}"
-
-
-def _operation(out: Any, virtual_service: str, port: int) -> str:
-    """Return the name of the route's tracing span: the destination if it has one, else the VirtualService."""
-    match = out.match
-    path, text = match.WhichOneof("path_specifier"), "/*"
-    if path == "prefix":
-        text = match.prefix + "*"
-    elif path == "path":
-        text = match.path
-    elif path == "safe_regex":
-        text = match.safe_regex.regex
-    cluster = parse_cluster_name(out.route.cluster) if out.HasField("route") else None
-    if cluster is not None:
-        return f"{cluster.hostname}:{cluster.port}{text}"
-    return f"{virtual_service}:{port}{text}"
+def _metadata(config: Config[Any]) -> bytes:
+    """Return the `metadata` field of a Route: the path of the document as Istio writes it. It has no file or
+    line, which change when other documents in the file are edited."""
+    path = f"/apis/{config.api_version}/namespaces/{config.namespace}/virtual-service/{config.name}"
+    route = route_components_pb2.Route()
+    route.metadata.filter_metadata["istio"].fields["config"].string_value = path
+    return encode(route)
