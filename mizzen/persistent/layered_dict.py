@@ -157,6 +157,8 @@ class LayeredDict(Mapping[Key, Value]):
 
     def updated(self, changed: Mapping[Key, Value], removed: Iterable[Key] = ()) -> LayeredDict[Key, Value]:
         """Return the next version: without the keys `removed`, and with the members `changed`."""
+        if not self._length:
+            return LayeredDict(changed) if changed else self
         edit = DictEdit(self)
         for key in removed:
             edit.discard(key)

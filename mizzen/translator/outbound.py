@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from copy import copy
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from mizzen.config.diagnostics import Diagnostic
@@ -164,20 +164,19 @@ class OutboundResources:
 
     def build(self) -> Iterator[None]:
         """Build everything, in steps that each cost some services or ports."""
-        self._update_static_clusters()
-        keys = [service.key for service in self.scope.services]
-        # Each step joins the auto-passthrough chains again, so a gateway that has any needs a single step.
-        size = len(keys) if self.builder.hosts else _SERVICES_A_STEP
-        for at in range(0, len(keys), size or 1):
-            self._update_clusters(frozenset(keys[at : at + size]), frozenset())
+        services, served = iter(self.scope.services), {}
+        while some := tuple(islice(services, _SERVICES_A_STEP)):
+            served.update({each.key: self.builder.of_service(each) for each in some})
             yield
+        self._serve(served)
+        self._update_static_clusters()
         if self.profile.is_router:
             return
         self._update_listeners(None, self.builder)
         names = iter(self.builder.fetched(self.ports, self.ports).items())
-        while some := dict(islice(names, _PORTS_A_STEP)):
+        while ports := dict(islice(names, _PORTS_A_STEP)):
             yield
-            self._update_routes(some)
+            self._update_routes(ports)
 
     def _update_static_clusters(self) -> None:
         made = self.builder.static_clusters()
@@ -190,31 +189,28 @@ class OutboundResources:
 
     def _update_clusters(self, services: frozenset[ServiceKey], endpoints: frozenset[ServiceKey]) -> None:
         """Build the clusters and load assignments of `services`, and of the known services in `endpoints`."""
-        clusters: list[Resource] = []
-        assignments: list[Resource] = []
-        gone_clusters: list[str] = []
-        gone_assignments: list[str] = []
-        secrets: dict[str, SecretNames] = {}
-        served = self.served.edit()
-        for key in services.union(key for key in endpoints if key in served):
-            before, service = served.get(key), self.builder.service(key)
-            if before is not None:
-                gone_clusters += [each.name for each in before.all_clusters]
-                gone_assignments += [each.name for each in before.all_assignments]
-            if service is None:
-                served.discard(key)
-                continue
-            made = self.builder.of_service(service)
-            served.put(key, made)
-            clusters += made.all_clusters
-            assignments += made.all_assignments
-            secrets.update(made.secrets)
-        self.served = served.finish()
+        builder = self.builder
+        known = {
+            key: builder.service(key) for key in services.union(filter(self.served.__contains__, endpoints))
+        }
+        self._serve({key: None if each is None else builder.of_service(each) for key, each in known.items()})
+
+    def _serve(self, made: Mapping[ServiceKey, ServiceResources | None]) -> None:
+        """Replace the clusters and load assignments of these services. None: the service is gone."""
+        now = {key: each for key, each in made.items() if each is not None}
+        before = [each for each in map(self.served.get, made) if each is not None] if self.served else ()
+        self.served = self.served.updated(now, made.keys() - now.keys())
         if self.builder.hosts:
-            self._update_passthrough(services)
-        self._update_secrets(gone_clusters, secrets)
-        self.clusters = changed_collection(self.clusters, clusters, gone_clusters)
-        self.endpoints = changed_collection(self.endpoints, assignments, gone_assignments)
+            self._update_passthrough(made)
+        clusters = [cluster for each in now.values() for cluster in each.all_clusters]
+        gone = [cluster.name for each in before for cluster in each.all_clusters]
+        self._update_secrets(gone, dict(chain.from_iterable([each.secrets for each in now.values()])))
+        self.clusters = changed_collection(self.clusters, clusters, gone)
+        self.endpoints = changed_collection(
+            self.endpoints,
+            [assignment for each in now.values() for assignment in each.all_assignments],
+            [assignment.name for each in before for assignment in each.all_assignments],
+        )
 
     def _update_secrets(self, gone: Iterable[str], now: Mapping[str, SecretNames]) -> None:
         """Record the secrets that clusters ask for `now`, and forget those of the clusters in `gone`."""

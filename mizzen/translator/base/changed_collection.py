@@ -17,6 +17,8 @@ def changed_collection(
     and nothing is sent.
     """
     latest = {resource.name: resource for resource in changed}
+    if not collection.resources:
+        return Collection(collection.type_url, latest) if latest else collection
     news = []
     for name, resource in latest.items():
         old = collection.resources.get(name)
