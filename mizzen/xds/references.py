@@ -3,29 +3,31 @@
 Both are read from the message when the resource is made, so that its bytes need not be parsed later.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from mizzen.xds.type_urls import ENDPOINT
+
+CLUSTER: Final = "envoy.config.cluster.v3.Cluster"
+"""The messages that have children."""
+
+LOAD_ASSIGNMENT: Final = "envoy.config.endpoint.v3.ClusterLoadAssignment"
+"""The messages that may be empty."""
 
 _EDS = 3  # Cluster.DiscoveryType.EDS
 
 
-def children(message: Any) -> tuple[tuple[str, str], ...]:
-    """(type URL, name) of the resources that must be sent again whenever this message changes.
+def children(cluster: Any) -> tuple[tuple[str, str], ...]:
+    """(type URL, name) of the resources that must be sent again whenever this Cluster changes.
 
     A changed EDS cluster becomes warm only when its ClusterLoadAssignment arrives again ("Resource warming",
     note on Envoy). A changed listener does not need its RouteConfiguration again: Envoy uses the one that it
     has (same note).
     """
-    if message.DESCRIPTOR.full_name != "envoy.config.cluster.v3.Cluster":
+    if cluster.type != _EDS:
         return ()
-    if message.WhichOneof("cluster_discovery_type") != "type" or message.type != _EDS:
-        return ()
-    return ((ENDPOINT, message.eds_cluster_config.service_name or message.name),)
+    return ((ENDPOINT, cluster.eds_cluster_config.service_name or cluster.name),)
 
 
-def is_empty(message: Any) -> bool:
+def is_empty(assignment: Any) -> bool:
     """True for a ClusterLoadAssignment without an endpoint: every call to its cluster fails."""
-    if message.DESCRIPTOR.full_name != "envoy.config.endpoint.v3.ClusterLoadAssignment":
-        return False
-    return not any(locality.lb_endpoints for locality in message.endpoints)
+    return not any(locality.lb_endpoints for locality in assignment.endpoints)

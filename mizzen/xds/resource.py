@@ -71,7 +71,7 @@ class Resource:
     children: tuple[tuple[str, str], ...]
     empty: bool
     again: "Resource | None"
-    _fields: dict[str, bytes]
+    _fields: dict[str, bytes] | None
     _mark: int | None
     _value: bytes | Iterable[bytes]
 
@@ -113,7 +113,7 @@ class Resource:
         put(self, "children", children)
         put(self, "empty", empty)
         put(self, "again", again)
-        put(self, "_fields", {})
+        put(self, "_fields", None)
         put(self, "_mark", None)
 
     @classmethod
@@ -137,7 +137,7 @@ class Resource:
             ValueError: the message's name is empty and no `name` is given.
         """
         try:
-            type_url = _TYPE_PREFIX + message.DESCRIPTOR.full_name
+            full_name = message.DESCRIPTOR.full_name
             if name is None:
                 name = str(getattr(message, "cluster_name", "") or message.name)
                 if not name:
@@ -145,14 +145,14 @@ class Resource:
         except AttributeError:
             raise _not_a_resource(message) from None
         return cls(
-            type_url,
+            _TYPE_PREFIX + full_name,
             name,
             message.SerializeToString(deterministic=True),
             origins=origins,
             ttl=ttl,
             aliases=aliases,
-            children=references.children(message),
-            empty=references.is_empty(message),
+            children=references.children(message) if full_name == references.CLUSTER else (),
+            empty=full_name == references.LOAD_ASSIGNMENT and references.is_empty(message),
             again=again,
         )
 
@@ -182,7 +182,7 @@ class Resource:
         """
         found = cls(type_url, name, b"", aliases=(name,))
         body = wire.string(wire.RESOURCE_NAME, name) + wire.string(wire.RESOURCE_ALIASES, name)
-        found._fields["delta"] = wire.length_delimited(wire.RESPONSE_RESOURCES, body)
+        _put(found, "_fields", {"delta": wire.length_delimited(wire.RESPONSE_RESOURCES, body)})
         return found
 
     def __setattr__(self, attribute: str, value: object) -> None:
@@ -206,11 +206,12 @@ class Resource:
     @property
     def mark(self) -> int:
         """A number for name and version. The sum of all members' marks identifies a set of resources."""
-        if self._mark is None:
-            digest = blake2b(f"{self.name}\0{self.version}".encode(), digest_size=12)
-            _put(self, "_mark", int.from_bytes(digest.digest(), "big"))
-        assert self._mark is not None
-        return self._mark
+        mark = self._mark
+        if mark is None:
+            digest = blake2b(f"{self.name}\0{self.version}".encode(), digest_size=12).digest()
+            mark = int.from_bytes(digest, "big")
+            _put(self, "_mark", mark)
+        return mark
 
     def sotw_field(self, *, ttl: bool = False) -> bytes:
         """The `resources` field of a DiscoveryResponse with this resource, encoded once.
@@ -228,10 +229,13 @@ class Resource:
         return self._field("wrapped heartbeat" if wrapped else "heartbeat")
 
     def _field(self, form: str) -> bytes:
-        encoded = self._fields.get(form)
+        encoded = None if self._fields is None else self._fields.get(form)
         if encoded is None:
             encoded = wire.length_delimited(wire.RESPONSE_RESOURCES, self._encode(form))
             if len(encoded) <= _CACHED:  # for a large one the time is in copying, and a cache doubles memory
+                if self._fields is None:
+                    _put(self, "_fields", {})
+                assert self._fields is not None
                 self._fields[form] = encoded
         return encoded
 
@@ -258,6 +262,8 @@ def content_version(value: bytes, ttl: timedelta | None = None, aliases: tuple[s
     resource is sent again. So do changed aliases, because a client may be waiting for the new one.
     """
     digest = blake2b(value, digest_size=12)
+    if ttl is None and not aliases:
+        return digest.hexdigest()
     if ttl is not None:
         digest.update(str(ttl).encode())
     for alias in aliases:

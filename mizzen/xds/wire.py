@@ -148,12 +148,21 @@ class Reader:
 
 def varint(number: int) -> bytes:
     """A non-negative number in protobuf's base-128 form."""
+    return _SHORT[number] if number < _TABLE else _varint(number)
+
+
+def _varint(number: int) -> bytes:
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+_TABLE: Final = 4096
+_SHORT: Final = tuple(map(_varint, range(_TABLE)))
+"""Most keys and lengths, computed once because ten thousands of resources need them."""
 
 
 def length_delimited(number: int, *pieces: bytes) -> bytes:

@@ -263,14 +263,21 @@ class SidecarScope:
         service = self.destination_service(hostname)
         return service.alias_of if service is not None and service.is_alias else hostname
 
+    def destination(self, hostname: str) -> tuple[str, MergedDestinationRule | None]:
+        """Return the host whose clusters a destination means, and the DestinationRule that applies to it."""
+        service = self.destination_service(hostname)
+        if service is not None and service.is_alias:
+            hostname = service.alias_of
+            service = self.destination_service(hostname)
+        return hostname, self._destination_rule(hostname, service.namespace if service is not None else "")
+
     def destination_rule(self, service: Service | str) -> MergedDestinationRule | None:
         """Return the DestinationRule that applies to a service or hostname, or None."""
         if isinstance(service, str):
-            service = self.destination_host(service)
-            found = self.destination_service(service)
-            host, namespace = service, found.namespace if found is not None else ""
-        else:
-            host, namespace = service.hostname, service.namespace
+            return self.destination(service)[1]
+        return self._destination_rule(service.hostname, service.namespace)
+
+    def _destination_rule(self, host: str, namespace: str) -> MergedDestinationRule | None:
         key = (host, namespace)
         if key not in self._chosen:
             client = self.profile.namespace

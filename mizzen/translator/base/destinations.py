@@ -35,7 +35,7 @@ class Discovery(Enum):
     @property
     def is_inline(self) -> bool:
         """Whether the cluster itself contains its endpoints, which are names."""
-        return self in (Discovery.STRICT_DNS, Discovery.LOGICAL_DNS)
+        return self is Discovery.STRICT_DNS or self is Discovery.LOGICAL_DNS
 
 
 class Destination(NamedTuple):

@@ -15,7 +15,6 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ClientTLSMode
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.service import Resolution, Service
-from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.client import Client
 from mizzen.translator.base.cluster_names import alt_stat_name, dns_cache_name
 from mizzen.translator.base.config_sources import aggregated_config_source
@@ -71,22 +70,22 @@ def outbound_clusters(
     servers: Servers,
     client: Client,
     seen: SeenEndpoints | None,
-    settings: ByIdentity[MeshConfig],
 ) -> ServiceClusters:
     """Return the clusters of a service for its clients.
 
     `seen` are the endpoints of clusters that contain them: names that Envoy resolves. Such a cluster is left
     out if it has no endpoint, so that its routes answer 503 at once.
     """
-    made = (
-        (each.name, _cluster(each, localities, of.rule, servers, client, seen, settings.value))
-        for each, localities in of.each
-    )
-    resources = tuple(
-        [Resource.of(cluster, name=name, origins=of.origins) for name, cluster in made if cluster is not None]
-    )
-    asked = ((each.name, secret_references(each)) for each in resources)
-    return ServiceClusters(of, resources, tuple([(name, names) for name, names in asked if names]))
+    resources, secrets = [], []
+    for each, localities in of.each:
+        cluster = _cluster(each, localities, of.rule, servers, client, seen, of.mesh_config)
+        if cluster is not None:
+            resource = Resource.of(cluster, name=each.name, origins=of.origins)
+            resources.append(resource)
+            names = secret_references(resource)
+            if names:
+                secrets.append((each.name, names))
+    return ServiceClusters(of, tuple(resources), tuple(secrets))
 
 
 def _cluster(

@@ -102,7 +102,5 @@ class ServiceTranslator:
                 take_mutual_tls=peers.are_called_by_mutual_tls,
                 dialled=of.dials_original,
             )
-        clusters = memo(
-            outbound_clusters, of, servers, self._client, seen if of.is_inline else None, mesh_config
-        )
-        return ServiceResources(clusters, memo(load_assignments, of, seen, mesh_config))
+        clusters = memo(outbound_clusters, of, servers, self._client, seen if of.is_inline else None)
+        return ServiceResources(clusters, memo(load_assignments, of, seen))

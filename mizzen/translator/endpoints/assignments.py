@@ -15,7 +15,6 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.rules.peer_authentication import ServicePeers
 from mizzen.mesh.service import Endpoint, HealthStatus
-from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.destinations import Destination, Discovery
 from mizzen.translator.endpoints.localities import (
     LocalityGroup,
@@ -47,15 +46,13 @@ class ServiceAssignments:
     resources: tuple[Resource, ...]
 
 
-def load_assignments(
-    of: ServiceDestinations, seen: SeenEndpoints, settings: ByIdentity[MeshConfig]
-) -> ServiceAssignments:
+def load_assignments(of: ServiceDestinations, seen: SeenEndpoints) -> ServiceAssignments:
     """Return a load assignment for every EDS cluster of a service, for the clients that `seen` describes.
 
     Without endpoints, a load assignment has only its name: then Envoy answers 503 at once and does not wait.
     """
     made = [
-        Resource.of(cluster_load_assignment(destination, policy, seen, settings.value), origins=of.origins)
+        Resource.of(cluster_load_assignment(destination, policy, seen, of.mesh_config), origins=of.origins)
         for destination, policy in of.each
         if destination.discovery is Discovery.EDS
     ]
@@ -115,9 +112,8 @@ def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination, pe
         socket.address = endpoint.address
         socket.port_value = endpoint.port_named(destination.port.name) or 0
     message.load_balancing_weight.value = endpoint.weight or 1
-    health = _HEALTH.get(endpoint.health)
-    if health is not None:
-        message.health_status = health
+    if endpoint.health is not HealthStatus.HEALTHY and endpoint.health in _HEALTH:
+        message.health_status = _HEALTH[endpoint.health]
     metadata = message.metadata.filter_metadata
     metadata["istio"].fields["workload"].string_value = workload_text(endpoint)
     mode = tls_mode(endpoint, destination, peers)
@@ -145,4 +141,8 @@ def workload_text(endpoint: Endpoint) -> str:
 
 
 def _first(labels: Mapping[str, str], keys: Iterable[str]) -> str:
-    return next((labels[key] for key in keys if labels.get(key)), "")
+    for key in keys:
+        value = labels.get(key)
+        if value:
+            return value
+    return ""

@@ -75,7 +75,8 @@ class LocalityPolicy:
         return bool(self.failover_priority or self.reads_locality)
 
 
-_NO_POLICY: Final = LocalityPolicy()
+NO_POLICY: Final = LocalityPolicy()
+"""The policy without any effect."""
 
 
 class ProxyLocation(NamedTuple):
@@ -164,6 +165,8 @@ def arrange(
     groups: Sequence[LocalityGroup], policy: LocalityPolicy, location: ProxyLocation
 ) -> list[LocalityGroup]:
     """Return `groups` with the weights and priorities that they have for proxies at `location`."""
+    if policy is NO_POLICY:
+        return list(groups)
     if policy.distribute:
         return _distribute(groups, policy.distribute, location.locality)
     arranged = list(groups)
@@ -187,8 +190,8 @@ def bounded(groups: Sequence[LocalityGroup]) -> list[LocalityGroup]:
     localities (TypedHashLbConfigBase::validateEndpoints in thread_aware_lb_impl.cc). If a sum is too high,
     its weights are scaled down to the limit.
     """
-    within = sum(group.weight for group in groups) <= _HIGHEST_SUM
-    if within and sum(each.weight or 1 for group in groups for each in group.endpoints) <= _HIGHEST_SUM:
+    within = sum([group.weight for group in groups]) <= _HIGHEST_SUM
+    if within and sum([each.weight or 1 for group in groups for each in group.endpoints]) <= _HIGHEST_SUM:
         return list(groups)
     localities: defaultdict[int, _Sum] = defaultdict(_Sum)
     endpoints: defaultdict[int, _Sum] = defaultdict(_Sum)
@@ -230,11 +233,11 @@ class _Sum:
 
 def _by_setting(setting: LocalityLoadBalancerSetting, has_outlier_detection: bool) -> LocalityPolicy:
     if setting.enabled is False:
-        return _NO_POLICY
+        return NO_POLICY
     if setting.distribute:
         return LocalityPolicy(distribute=setting.distribute, weighted=True)
     if not has_outlier_detection:
-        return _NO_POLICY
+        return NO_POLICY
     return LocalityPolicy(
         failover=setting.failover,
         failover_priority=setting.failover_priority,
@@ -260,7 +263,7 @@ def _locality_text(endpoint: Endpoint) -> str:
 
 def _group(members: Iterable[Endpoint]) -> LocalityGroup:
     endpoints = tuple(members)
-    return LocalityGroup(endpoints[0].locality, endpoints, sum(each.weight or 1 for each in endpoints))
+    return LocalityGroup(endpoints[0].locality, endpoints, sum([each.weight or 1 for each in endpoints]))
 
 
 def locality_matches(locality: Locality, pattern: str) -> bool:

@@ -10,18 +10,20 @@ from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.service import Service
 from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.destinations import Destination, Discovery, destinations
-from mizzen.translator.endpoints.localities import LocalityPolicy, locality_policy
+from mizzen.translator.endpoints.localities import NO_POLICY, LocalityPolicy, locality_policy
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ServiceDestinations:
-    """The clusters of a service as plain values, each with its locality policy.
+    """The clusters of a service as plain values, each with its locality policy, and the settings of the mesh
+    that they depend on.
 
     Compared by identity: it is the key by which the memo finds what was made from it.
     """
 
     service: Service
     rule: MergedDestinationRule | None
+    mesh_config: MeshConfig
     each: tuple[tuple[Destination, LocalityPolicy], ...]
     origins: tuple[Origin, ...]
     """The documents of the service and its DestinationRules."""
@@ -44,14 +46,16 @@ def service_destinations(
     mesh_config = settings.value
     found = tuple(destinations(service, rule, mesh_config, is_router=is_router, sni_dnat=sni_dnat))
     policies = [_localities(each, mesh_config) for each in found]
+    discovered = [each.discovery for each in found]
     return ServiceDestinations(
         service,
         rule,
+        mesh_config,
         tuple(zip(found, policies, strict=True)),
         service.origins + (() if rule is None else tuple([each.origin for each in rule.configs])),
-        any(each.discovery.is_inline for each in found),
-        any(each.discovery is Discovery.ORIGINAL_DST for each in found),
-        any(policy.reads_proxy for policy in policies),
+        any(each.is_inline for each in discovered),
+        Discovery.ORIGINAL_DST in discovered,
+        any(policy.reads_proxy for policy in policies if policy is not NO_POLICY),
     )
 
 

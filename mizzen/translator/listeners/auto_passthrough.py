@@ -27,10 +27,11 @@ from mizzen.translator.listeners.filter_chains import ChainMatch
 from mizzen.translator.listeners.l4_routes import policy_target, stat_name
 from mizzen.translator.listeners.messages import gateway_filter_chain
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, tcp_filters
-from mizzen.translator.routes.encoding import encode, length_delimited
+from mizzen.translator.routes.encoding import encode
 from mizzen.translator.tls.mesh_protocols import MESH_PROTOCOLS
 from mizzen.xds.resource import Resource
 from mizzen.xds.type_urls import LISTENER
+from mizzen.xds.wire import length_delimited
 
 _FILTER_CHAINS: Final = int(listener_pb2.Listener.DESCRIPTOR.fields_by_name["filter_chains"].number)
 

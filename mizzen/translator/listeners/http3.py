@@ -23,8 +23,9 @@ from mizzen.config.models import ServerTLSMode
 from mizzen.mesh.rules.gateways import GatewayServer
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.typed_config import pack, typed
-from mizzen.translator.routes.encoding import encode, length_delimited
+from mizzen.translator.routes.encoding import encode
 from mizzen.xds.resource import Resource
+from mizzen.xds.wire import length_delimited
 
 _QUIC_SOCKET: Final = "envoy.transport_sockets.quic"
 _ALPN: Final = "h3"

@@ -19,21 +19,10 @@ from mizzen.config.diagnostics import Origin
 from mizzen.persistent import ChunkedSequence
 from mizzen.xds.resource import Resource
 from mizzen.xds.type_urls import ROUTE
-from mizzen.xds.wire import varint
+from mizzen.xds.wire import length_delimited, varint
 
 MAX_DIRECT_RESPONSE_BODY_BYTES: Final = 1024 * 1024
 """Istio's limit for the body of a direct response; Envoy's default is 4 KiB."""
-
-
-_LENGTHS: Final = tuple(varint(size) for size in range(4096))
-"""Encoded lengths, computed once because ten thousands of routes need them."""
-
-
-def length_delimited(number: int, *pieces: bytes) -> bytes:
-    """Return field `number` of a message: its key, its length, and the joined pieces."""
-    body = b"".join(pieces)
-    size = len(body)
-    return _LENGTHS[number << 3 | 2] + (_LENGTHS[size] if size < len(_LENGTHS) else varint(size)) + body
 
 
 def _number(message: Any, field: str) -> int:

@@ -30,8 +30,8 @@ from mizzen.translator.routes.encoding import (
     port_configuration_resource,
     route_configuration_head,
 )
-from mizzen.translator.routes.rules import Place, RuleRoutes, rule_routes
-from mizzen.translator.routes.virtual_service import RouteList, RouteOrigin
+from mizzen.translator.routes.rules import RoutedListener, RuleRoutes, rule_routes
+from mizzen.translator.routes.virtual_service import Caller, RouteList, RouteOrigin
 
 if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
@@ -270,21 +270,24 @@ class _Builder:
             edit.discard(rule)
         if server.https_redirect and None not in edit:
             edit.put(None, _Bound(server, tuple(dict.fromkeys(host for _, host in server.hosts))))
-        place = Place(server.port, server.gateway_name, server.tls, self._scope.destination_service)
+        caller = Caller(self._namespace, self._scope.profile.labels, server.port, server.gateway_name)
+        listener = RoutedListener(caller, server.tls, self._scope.destination_service)
         for rule in come:
             hosts = tuple(intersection(server.hosts_for(rule.config.namespace), rule.hosts))
             if hosts:
-                edit.put(rule, _Bound(server, hosts, rule, self._routes(rule, place, None)))
+                edit.put(rule, _Bound(server, hosts, rule, self._routes(rule, listener, None)))
         for rule in outdated:
             bound = edit.get(rule)
             if bound is not None:
-                routes = self._routes(rule, place, bound.routes)
+                routes = self._routes(rule, listener, bound.routes)
                 if routes is not bound.routes:
                     edit.put(rule, _Bound(server, bound.hosts, rule, routes))
         return _Served(rules, edit.finish())
 
-    def _routes(self, rule: VirtualServiceRule, place: Place, previous: RuleRoutes | None) -> RuleRoutes:
-        return rule_routes(rule, place, self._scope, self._settings, previous, self._memo)
+    def _routes(
+        self, rule: VirtualServiceRule, listener: RoutedListener, previous: RuleRoutes | None
+    ) -> RuleRoutes:
+        return rule_routes(rule, listener, self._scope, self._settings, previous, self._memo)
 
     def hosts(self, before: _Hosts, was: Mapping[_Server, _Served], now: Mapping[_Server, _Served]) -> _Hosts:
         """Return what each host is bound to, if the servers `was` served what `before` has."""

@@ -18,7 +18,7 @@ from envoy.config.route.v3 import route_components_pb2
 from mizzen.config.document import ConfigKey
 from mizzen.config.models import ConsistentHashLB
 from mizzen.mesh.facts import Routed
-from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.domains import NamesKnownAs
 from mizzen.mesh.scope.virtual_hosts import (
     ANY_PORT,
@@ -32,7 +32,7 @@ from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.routes.encoding import EncodedVirtualHost, encoded_routes
 from mizzen.translator.routes.hash_policy import service_hash
-from mizzen.translator.routes.rules import Place, RuleRoutes, rule_routes
+from mizzen.translator.routes.rules import RoutedListener, RuleRoutes, rule_routes
 from mizzen.translator.routes.virtual_service import (
     Caller,
     DefaultRoutes,
@@ -166,17 +166,19 @@ class Routing:
     def port_from_nothing(self, fact: Routed) -> PortRoutes:
         """Return the routes of a port, built without previous ones."""
         port, listener = fact.number, self.scope.egress_listeners[fact.position]
-        contributes = self._contributes(port)
+        caller = self._caller(port)
+        contributes = caller.applies_any
         silent = _silent(listener, listener.labelled_rules.values(), contributes)
         hosts = listener.virtual_hosts(port, self._names, silent, contributes)
         empty = PortRoutes(silent=silent, labelled=listener.labelled_rules)
-        return self._with(empty, hosts, hosts.by_host, empty.rules.edit(), self._place(port, listener))
+        return self._with(empty, hosts, hosts.by_host, empty.rules.edit(), self._routed(caller, listener))
 
     def changed_port(self, previous: PortRoutes, difference: ScopeDifference, fact: Routed) -> PortRoutes:
         """Return the routes of a port after a change. They reuse the parts of `previous` that the change does
         not concern."""
         port, listener = fact.number, self.scope.egress_listeners[fact.position]
-        contributes = self._contributes(port)
+        caller = self._caller(port)
+        contributes = caller.applies_any
         labelled = previous.labelled_until(listener.labelled_rules).union(
             rule for rule in difference.rules if rule.source_labels
         )
@@ -186,20 +188,20 @@ class Routing:
             port, self._names, silent, contributes, previous.hosts, difference.services, changed
         )
         previous = replace(previous, silent=silent, labelled=listener.labelled_rules)
-        place = self._place(port, listener)
+        routed = self._routed(caller, listener)
         rules = previous.rules.edit()
         for rule in difference.rules:
             rules.discard(rule)
         moved = set(difference.rules)
         for rule in _common(difference.leading, previous.rules):
             known = rules[rule]
-            found = self._routes(rule, place, known)
+            found = self._routes(rule, routed, known)
             if found is not known:
                 rules.put(rule, found)
                 moved.add(rule)
         concerned = {*hosts.by_host.differing(previous.hosts.by_host), *hosts.hosts_of(moved)}
         concerned.update(_common(difference.hosts, hosts.by_host))
-        return self._with(previous, hosts, concerned, rules, place)
+        return self._with(previous, hosts, concerned, rules, routed)
 
     def _with(
         self,
@@ -207,7 +209,7 @@ class Routing:
         hosts: VirtualHosts,
         concerned: Iterable[str],
         rules: DictEdit[VirtualServiceRule, RuleRoutes],
-        place: Place,
+        listener: RoutedListener,
     ) -> PortRoutes:
         """Return the port with the virtual hosts of the hosts `concerned` encoded again."""
         left: set[VirtualServiceRule] = set()
@@ -220,7 +222,7 @@ class Routing:
                 gone[previous.encoded.find(host.name, _by_name)] = None
             for host in hosts.served(name):
                 if host.rule is not None and host.rule not in rules:
-                    rules.put(host.rule, self._routes(host.rule, place, None))
+                    rules.put(host.rule, self._routes(host.rule, listener, None))
                 come[self._encoded(host, rules)] = None
         for rule in left - hosts.serving(left):
             rules.discard(rule)
@@ -230,22 +232,24 @@ class Routing:
         )
         return replace(previous, hosts=hosts, rules=rules.finish(), encoded=encoded)
 
-    def _routes(self, rule: VirtualServiceRule, place: Place, previous: RuleRoutes | None) -> RuleRoutes:
-        return rule_routes(rule, place, self.scope, self.settings, previous, self.memo)
+    def _routes(
+        self, rule: VirtualServiceRule, listener: RoutedListener, previous: RuleRoutes | None
+    ) -> RuleRoutes:
+        return rule_routes(rule, listener, self.scope, self.settings, previous, self.memo)
 
     @property
     def _names(self) -> NamesKnownAs:
         return NamesKnownAs.of(self.scope.profile)
 
-    def _contributes(self, port: int) -> Contributes:
+    def _caller(self, port: int) -> Caller:
         profile = self.scope.profile
-        return Caller(profile.namespace, profile.labels, port).applies_any
+        return Caller(profile.namespace, profile.labels, port)
 
     @staticmethod
-    def _place(port: int, listener: EgressListener) -> Place:
+    def _routed(caller: Caller, listener: EgressListener) -> RoutedListener:
         # On sidecars, a destination without a port means the listener's port, not the only port of the
         # service.
-        return Place(port, MESH, False, listener.service if port == ANY_PORT else _no_service)
+        return RoutedListener(caller, False, listener.service if caller.port == ANY_PORT else _no_service)
 
     def _encoded(
         self, host: VirtualHost, rules: Mapping[VirtualServiceRule, RuleRoutes]

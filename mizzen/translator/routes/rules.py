@@ -27,13 +27,12 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """What routes are for: the port and the gateway (`mesh` or `namespace/name`) for their conditions, and
-    whether connections use TLS. `find_service` returns the service of a hostname if a destination without a
-    port may mean the service's only port, otherwise None."""
+class RoutedListener:
+    """What routes are made for: the caller whose requests arrive at a listener, and whether connections use
+    TLS. `find_service` returns the service of a hostname if a destination without a port may mean the
+    service's only port, otherwise None."""
 
-    port: int
-    gateway: str
+    caller: Caller
     tls: bool
     find_service: Callable[[str], Service | None]
 
@@ -56,7 +55,7 @@ class RuleRoutes:
 
 def rule_routes(
     rule: VirtualServiceRule,
-    place: Place,
+    listener: RoutedListener,
     scope: SidecarScope,
     settings: RouteSettings,
     previous: RuleRoutes | None,
@@ -64,22 +63,22 @@ def rule_routes(
 ) -> RuleRoutes:
     """Return the routes of a VirtualService for the proxies of `scope`.
 
-    `previous` is the result for the same rule, place, settings and profile in an earlier snapshot, or None.
-    It is returned again unless one of its services or DestinationRules has changed.
+    `previous` is the result for the same rule, listener, settings and profile in an earlier snapshot, or
+    None. It is returned again unless one of its services or DestinationRules has changed.
     """
-    profile = scope.profile
-    applying = Caller(profile.namespace, profile.labels, place.port, place.gateway).applying(rule)
+    caller = listener.caller
+    applying = caller.applying(rule)
     hosts = previous.hosts if previous is not None else destination_hosts(rule, applying)
-    targets = tuple(map(scope.destination_host, hosts))
-    services = tuple(map(place.find_service, hosts))
-    found = tuple(map(scope.destination_rule, hosts))
+    leading = [scope.destination(host) for host in hosts]
+    targets, found = tuple([host for host, _ in leading]), tuple([found for _, found in leading])
+    services = tuple(map(listener.find_service, hosts))
     if previous is not None and (previous.destination_rules, previous.services, previous.targets) == (
         found,
         services,
         targets,
     ):
         return previous
-    return memo(_made, rule, applying, place.port, place.tls, hosts, targets, services, found, settings)
+    return memo(_made, rule, applying, caller.port, listener.tls, hosts, targets, services, found, settings)
 
 
 def _made(

@@ -36,13 +36,13 @@ from mizzen.translator.routes.encoding import (
     ROUTE_ACTION,
     encode,
     encoded_routes,
-    length_delimited,
 )
 from mizzen.translator.routes.fault import FAULT_FILTER, http_fault
 from mizzen.translator.routes.hash_policy import hash_policy
 from mizzen.translator.routes.header_operations import apply_headers
 from mizzen.translator.routes.match import is_catch_all, path_text, route_match
 from mizzen.translator.routes.retries import encoded_retries
+from mizzen.xds.wire import length_delimited
 
 DEFAULT_ROUTE_NAME: Final = "default"
 
