@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -74,6 +74,7 @@ class ControlPlane:
         metrics: the metrics to update.
         track: makes the tracker of a push, from the time when the change was seen, names of some of its
             documents, and the number of the rest.
+        settled: called in the worker when something was made that will live for a while.
         forgotten: called in the worker when much data of proxies that have gone was forgotten.
         gives_secrets: returns True if a peer without a certificate may have Secrets.
         clock: a monotonic clock in seconds.
@@ -86,6 +87,7 @@ class ControlPlane:
         metrics: Metrics,
         track: Callable[[float, Sequence[str], int], PushTracker],
         *,
+        settled: Callable[[], None] = lambda: None,
         forgotten: Callable[[], None] = lambda: None,
         gives_secrets: Callable[[xds.Peer], bool] = lambda peer: True,
         clock: Callable[[], float] = time.monotonic,
@@ -97,6 +99,7 @@ class ControlPlane:
         self.revision = 0
         """Number of reports about the configuration so far."""
         self._track = track
+        self._settled = settled
         self._forgotten = forgotten
         self._gives_secrets = gives_secrets
         self.certificates: ProxyCertificates | None = None
@@ -439,7 +442,7 @@ class ControlPlane:
         live = self._live[key]
         if not await self._in_worker(self._translation.knows, live.proxy, urgency=Urgency.PROXY):
             async with self._preparing:  # one at a time: the first proxy of a class prepares it for all
-                steps = self._translation.prepare(live.proxy)
+                steps = self._settling(self._translation.prepare(live.proxy))
                 await self._worker.do_in_slices(Urgency.PROXY, steps, SLICE_SECONDS)
         made = await self._in_worker(self._translate_first, live, urgency=Urgency.PROXY)
         if made is None:
@@ -452,6 +455,11 @@ class ControlPlane:
         if not self._diagnostics.knows((*live.diagnostics, *told)):
             self._report()
         return live.snapshot
+
+    def _settling(self, steps: Iterator[None]) -> Iterator[None]:
+        for _ in steps:
+            self._settled()
+            yield
 
     def forget(self, key: Hashable) -> None:
         """Forget a proxy that has been gone for a while."""

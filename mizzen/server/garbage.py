@@ -2,8 +2,9 @@
 
 A full collection visits every object: with 10,000 services it stops the process for more than half a second,
 in the midst of a change. Nearly all of these objects live until their document changes, and are then freed by
-their reference counts, without the collector. So after each change the collector is told to ignore all
-present objects (`gc.freeze`). Once an hour it visits everything, to free reference cycles.
+their reference counts, without the collector. So the collector is told to ignore all present objects
+(`gc.freeze`) after each change, and between the steps of a first translation. Once an hour it visits
+everything, to free reference cycles.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Garbage:
         gc.disable()  # objects made during the start live until the end
 
     def settle(self) -> None:
-        """Ignore all present objects from now on. To be called after a change: they will live for a while."""
+        """Ignore all present objects from now on. To be called when they will live for a while; it costs next
+        to nothing."""
         if not gc.isenabled():
             gc.set_threshold(*_THRESHOLDS)
             gc.enable()

@@ -91,8 +91,8 @@ def run(options: ServeOptions, *, reads_grpc_log: bool = False) -> None:
 async def serve(
     options: ServeOptions, metrics: Metrics, settled: Callable[[], None], forgotten: Callable[[], None]
 ) -> None:
-    """Serve on the running loop until a signal comes. `settled` is called after every change, `forgotten`
-    after much data was forgotten."""
+    """Serve on the running loop until a signal comes. `settled` is called when something was made that will
+    live for a while, for one after every change; `forgotten` after much data was forgotten."""
     stopping = asyncio.Event()
     process = Process(options, metrics, settled, forgotten)
     loop = asyncio.get_running_loop()
@@ -142,6 +142,7 @@ class Process:
             ContainedTranslation,
             metrics,
             self._convergence.begin,
+            settled=settled,
             forgotten=forgotten,
             gives_secrets=self._gives_secrets,
         )

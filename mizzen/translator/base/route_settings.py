@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mizzen.config.models.virtual_service import HTTPRetry
 
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
 
 
-@dataclass(frozen=True, slots=True)
-class RouteSettings:
+class RouteSettings(NamedTuple):
     """The parts of MeshConfig that routes depend on, compared by value.
 
     Changes in all other parts of MeshConfig leave routes unchanged. Sources: defaultHttpRetryPolicy, and

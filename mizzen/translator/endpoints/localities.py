@@ -142,8 +142,7 @@ def apply_locality_settings(cluster: cluster_pb2.Cluster, policy: LocalityPolicy
         cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
 
 
-@dataclass(frozen=True, slots=True)
-class LocalityGroup:
+class LocalityGroup(NamedTuple):
     """Endpoints of one locality that share a weight and a priority: Envoy's LocalityLbEndpoints."""
 
     locality: Locality
@@ -200,8 +199,7 @@ def bounded(groups: Sequence[LocalityGroup]) -> list[LocalityGroup]:
         for each in group.endpoints:
             endpoints[group.priority].add(each.weight or 1)
     return [
-        replace(
-            group,
+        group._replace(
             weight=localities[group.priority].share(group.weight),
             endpoints=tuple(
                 replace(each, weight=endpoints[group.priority].share(each.weight or 1))
@@ -294,7 +292,7 @@ def _distribute(
         for index, group in matched.items():
             del remaining[index]
             if share:
-                shared[index] = replace(group, weight=math.ceil(group.weight * share / total))
+                shared[index] = group._replace(weight=math.ceil(group.weight * share / total))
     return [shared[index] for index in sorted(shared)]
 
 
@@ -322,7 +320,7 @@ def _region_bucket(group: LocalityGroup, failover: Sequence[LocalityFailover], p
 
 
 def _add(group: LocalityGroup, level: int) -> LocalityGroup:
-    return replace(group, priority=group.priority * _LEVELS + level)
+    return group._replace(priority=group.priority * _LEVELS + level)
 
 
 def _proxy_labels(profile: OutboundProfile) -> dict[str, str]:
@@ -344,7 +342,7 @@ def _split(
     by_priority: dict[int, list[Endpoint]] = {}
     for endpoint in group.endpoints:
         by_priority.setdefault(_label_priority(endpoint, wanted, proxy_labels), []).append(endpoint)
-    return [replace(_group(by_priority[priority]), priority=priority) for priority in sorted(by_priority)]
+    return [_group(by_priority[priority])._replace(priority=priority) for priority in sorted(by_priority)]
 
 
 def _label_priority(endpoint: Endpoint, wanted: Sequence[str], proxy_labels: Mapping[str, str]) -> int:
@@ -368,4 +366,4 @@ def _compact(groups: Sequence[LocalityGroup]) -> list[LocalityGroup]:
     if all(group.priority == 0 for group in groups):
         return list(groups)
     ranks = {level: rank for rank, level in enumerate(sorted({group.priority for group in groups}))}
-    return [replace(group, priority=ranks[group.priority]) for group in groups]
+    return [group._replace(priority=ranks[group.priority]) for group in groups]

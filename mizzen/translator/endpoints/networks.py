@@ -103,4 +103,4 @@ def _regrouped(group: LocalityGroup, members: list[Endpoint]) -> Sequence[Locali
     if not members:
         return ()
     weight = sum(endpoint.weight or 1 for endpoint in members)
-    return (replace(group, endpoints=tuple(members), weight=weight),)
+    return (group._replace(endpoints=tuple(members), weight=weight),)
