@@ -50,8 +50,9 @@ def _is_ipv4(address: str) -> bool:
 
 
 def _gateways(mesh: Mesh) -> Iterator[Proxy]:
-    """Yield one gateway for each selector of a Gateway, in the namespace of the Gateway."""
-    found: dict[tuple[str, tuple[tuple[str, str], ...]], None] = {("default", ()): None}
+    """Yield one gateway for each selector of a Gateway, in the namespace of the Gateway; none without
+    Gateways, because to translate all services as for a gateway takes as long as for three namespaces."""
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], None] = {}
     for config in sorted(mesh.configs(GATEWAY), key=lambda config: config.key):
         found[config.namespace, tuple(sorted(config.spec.selector.items()))] = None
     for namespace, labels in list(found)[:MOST_PROXIES]:

@@ -299,6 +299,21 @@ def test_documents_are_tried_before_anyone_serves_them(fails: Any) -> None:
     assert [str(one.key) for one in found] == ["Service/default/b"]
 
 
+def test_gateways_are_tried_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any, documents are not translated for one: that would take as long as for three namespaces."""
+    build, built = translation.gateway_resources, []
+
+    def recorded(*arguments: Any) -> Any:
+        built.append(arguments)
+        return build(*arguments)
+
+    monkeypatch.setattr(translation, "gateway_resources", recorded)
+    assert untranslatable(World(a=service("a")).mesh) == ()
+    assert built == []
+    assert untranslatable(World(a=service("a"), g=tls_gateway("g")).mesh) == ()
+    assert len(built) == 1
+
+
 def test_endpoints_that_are_names_are_no_addresses_of_workloads() -> None:
     entry = {
         "apiVersion": "networking.istio.io/v1",
