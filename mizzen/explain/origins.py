@@ -100,8 +100,11 @@ class PartOrigins:
         if 0 <= index < len(of_chains):
             return self._current(of_chains[index])
         of_listener = self.listener(listener)
+        current = self._mesh.current_origin
         servers = [
-            server for server in self._mesh.gateways_for(self._proxy).servers if server.origin in of_listener
+            server
+            for server in self._mesh.gateways_for(self._proxy).servers
+            if current(server.origin) in of_listener
         ]
         wanted = tuple(server_names)
         named = [server for server in servers if _serves(server, wanted)] if wanted else []
@@ -130,7 +133,7 @@ class PartOrigins:
 
     def cluster(self, name: str) -> Places:
         """Return the places of a cluster: its service's port, its subset, and the rules that shape it."""
-        return tuple(dict.fromkeys(self._narrowed(self.resource(type_urls.CLUSTER, name), name)))
+        return self._current(self._narrowed(self.resource(type_urls.CLUSTER, name), name))
 
     def cluster_policy(self, name: str) -> Places:
         """Return the places of the traffic policies of a cluster's DestinationRules; none if it has none."""

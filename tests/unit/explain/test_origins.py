@@ -9,11 +9,12 @@ import pytest
 from envoy.config.route.v3 import route_pb2
 
 import mizzen
-from mizzen.config import Origin
+from mizzen.config import ConfigChange, ConfigStore, Origin, parse_documents
 from mizzen.config.group_kinds import VIRTUAL_SERVICE
 from mizzen.config.kinds import KINDS_BY_NAME
 from mizzen.explain.origins import PartOrigins
 from mizzen.mesh.fault_search import Changed
+from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from tests.golden.test_golden import load
@@ -242,6 +243,41 @@ def test_lines_that_moved_are_right_at_once(tmp_path: Path) -> None:
     found = PartOrigins(translation, proxy)
     assert lines(found.route("80", f"{REVIEWS}:80", 0)) == [line_of("end-user") + 3]
     assert lines(found.endpoint("outbound|5432||orders.example", "10.0.0.9")) == [line_of("10.0.0.9") + 3]
+
+
+PASSING = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: between, namespace: shop}
+spec:
+  selector: {app: edge}
+  servers:
+    - port: {number: 15443, name: tls, protocol: TLS}
+      hosts: ["*.local"]
+      tls: {mode: AUTO_PASSTHROUGH}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: orders, namespace: shop}
+spec: {clusterIP: 10.1.0.1, ports: [{name: tcp, port: 5432}]}
+"""
+
+
+def test_moved_chains_of_a_gateway_lead_to_their_server() -> None:
+    store = ConfigStore()
+
+    def written(above: str) -> ConfigChange:
+        return store.apply({"mesh.yaml": parse_documents((above + PASSING).encode(), "mesh.yaml")})
+
+    mesh = Mesh.build(written("").updated)
+    translation = Translation(mesh)
+    gateway = mizzen.Proxy.from_node(GATEWAY)
+    for moves in (0, 2):
+        if moves:
+            mesh, _ = mesh.updated(written("# a line\n" * moves))
+            translation.update(mesh)
+        (listener,) = translation.snapshot(gateway).collection(type_urls.LISTENER)
+        assert lines(PartOrigins(translation, gateway).filter_chain(listener, 0)) == [7 + moves]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
