@@ -170,6 +170,14 @@ class Mesh(ProxyQuestions):
         mesh._take_over(self)
         return mesh
 
+    def says_the_same(self, other: Mesh) -> bool:
+        """Return True if this mesh was made from `other` by moves of documents alone (`with_moved`)."""
+        return (
+            self.settings is other.settings
+            and self._configs is other._configs
+            and self.token_keys is other.token_keys
+        )
+
     def _moves(self, moved: Mapping[ConfigKey, Config[Any]]) -> Iterable[tuple[ConfigKey, Config[Any]]]:
         """Yield the moved documents that are in force here; of a withheld document an earlier version is."""
         for key, config in moved.items():

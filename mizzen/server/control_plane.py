@@ -258,7 +258,7 @@ class ControlPlane:
         self._save = save
         self._unsaved.update(files)
         delta = await self._in_worker(self._configuration.begin, files, former or FormerDocuments())
-        if delta is not None and not delta.is_empty:
+        if delta is not None:
             await self._in_worker(self._take_over, delta)
         self._note_mesh()
         await self._refresh_view()
@@ -289,12 +289,16 @@ class ControlPlane:
         delta = apply()
         change = self._delayed.take(self._configuration.mesh, delta, seen, self._clock())
         if change is None:
+            if delta is not None and not self.is_delaying:
+                self._take_over(delta)  # lines moved
             return None
         self._take_over(change.delta)
         return change.first, *change.delta.names(NAMED)
 
     def _take_over(self, delta: MeshDelta) -> None:
-        self._metrics.config_changes.inc()
+        """Serve the mesh of now; `delta` is the difference from the served one, empty if only lines moved."""
+        if not delta.is_empty:
+            self._metrics.config_changes.inc()
         self._delayed.served(self._configuration.mesh)
         self._translation.update(self._configuration.mesh, delta)
 

@@ -53,7 +53,8 @@ class Translating(Protocol):
         """Return the tracebacks of failures since the last call that affected no proxy."""
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
-        """Use a new snapshot of the mesh from now on."""
+        """Use a new snapshot of the mesh from now on. `delta` is empty if only lines moved: that concerns no
+        proxy."""
 
 
 class Groups(Protocol):

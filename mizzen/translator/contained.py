@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.config.document import ConfigKey, GroupKind
+from mizzen.config.document import Config, ConfigKey, GroupKind
 from mizzen.config.group_kinds import (
     AUTHORIZATION_POLICY,
     DESTINATION_RULE,
@@ -88,10 +88,13 @@ class _Variant:
     last: Sequence[DocumentChange] = ()
     retries: bool = False
 
-    def update(self, whole: Translation, delta: MeshDelta) -> None:
-        """Apply a change of the whole mesh. A new version of a withheld document is used as if it were good;
-        if it is not, the search finds it again."""
+    def update(self, whole: Translation, delta: MeshDelta, moved: Mapping[ConfigKey, Config[Any]]) -> None:
+        """Apply a change of the whole mesh, and its moves of documents. A new version of a withheld document
+        is used as if it were good; if it is not, the search finds it again."""
         mesh, before = whole.mesh, self.translation.mesh
+        if delta.is_empty:
+            self.translation.update(before.with_moved(moved))
+            return
         for key, one in list(self.withheld.items()):
             if mesh.config(key) is not one.wanted:
                 del self.withheld[key]
@@ -102,7 +105,7 @@ class _Variant:
         else:
             pairs = [(before.config(_key(change)), change[1]) for change in delta.documents]
             after, own = before.updated(Changed(pairs))
-            self.translation.update(after.with_token_keys(mesh.token_keys)[0])
+            self.translation.update(after.with_token_keys(mesh.token_keys)[0].with_moved(moved))
             self.last = own.documents
         self.retries = True
 
@@ -163,13 +166,16 @@ class ContainedTranslation:
         self._overcome.append(f"{shown_traceback(error)}{type(error).__name__}")
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
-        """Replace the mesh; `delta` is the difference from the last one."""
+        """Replace the mesh; `delta` is the difference from the last one. It is empty if only lines moved."""
+        before = self._whole.mesh.moved
         self._whole.update(mesh)
-        self._last = delta.documents
+        moved = {key: mesh.moved[key] for key in mesh.moved.differing(before) if key in mesh.moved}
+        if not delta.is_empty:
+            self._last = delta.documents
         self._variants = self._used()
         for variant in list(self._variants):
             try:
-                variant.update(self._whole, delta)
+                variant.update(self._whole, delta, moved)
             except Exception as error:
                 self._note(error)
                 # Its proxies return to the whole mesh, where the search runs again if translation fails.
@@ -302,6 +308,7 @@ class ContainedTranslation:
                 trial, faults = without_faults(start, changes, _Trial.with_changes)
             except TooManyFaultsError:
                 continue
+            trial.translation.update(trial.translation.mesh.with_moved(current.mesh.moved))
             return _Variant(trial.translation, {**withheld, **{one.key: one for one in faults}})
         return None
 

@@ -95,8 +95,11 @@ class Translation:
         return len(self._shared)
 
     def update(self, mesh: Mesh) -> None:
-        """Replace the mesh. If its settings differ, everything is translated again."""
+        """Replace the mesh. If its settings differ, everything is translated again. If only lines moved,
+        nothing is translated again, and origins are the current ones."""
         before, self._mesh = self._mesh, mesh
+        if mesh.says_the_same(before):
+            return
         if mesh.settings is not before.settings:
             self._overlays = Overlays()
             self._concerned.update(dict.fromkeys(self._watches))

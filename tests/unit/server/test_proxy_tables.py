@@ -92,6 +92,25 @@ async def test_what_is_sent_accepted_and_refused(tmp_path: Path) -> None:
         assert row["origins"] == [f"{file}:7"]
 
 
+async def test_lines_are_current_when_only_lines_move(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(GATEWAY)
+    async with served(options(tmp_path)) as running, running.stream(xds.type_urls.LISTENER):
+
+        async def told() -> object:
+            (row,) = (await running.get("/debug/table?proxy=ingress.edge&kind=listeners")).json()["rows"]
+            return row["origins"]
+
+        assert await told() == [f"{file}:7"]
+        pushed = "mizzen_config_changes_total 1.0"
+        assert pushed in (await running.get("/metrics")).text
+        file.write_text("# one\n# two\n# three\n" + GATEWAY)
+        async with asyncio.timeout(60):
+            while await told() != [f"{file}:10"]:
+                await asyncio.sleep(0.005)
+        assert pushed in (await running.get("/metrics")).text, "nothing is sent for it"
+
+
 async def test_the_commands_ask_the_server(tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text(GATEWAY)
 

@@ -23,6 +23,8 @@ from mizzen.xds import type_urls
 from mizzen.xds.snapshot import Snapshot
 from tests.self_signed import certificate_and_key
 
+HOST = "a.default.svc.cluster.local"
+
 
 def service(name: str, port: int = 80) -> dict[str, Any]:
     return {
@@ -70,14 +72,15 @@ def versions(snapshot: Snapshot) -> dict[tuple[str, str], str]:
 
 class World:
     def __init__(self, **documents: dict[str, Any]) -> None:
+        self.comments = 0
         self.store = ConfigStore()
         self.store.apply({f"{name}.yaml": self._parsed(name, one) for name, one in documents.items()})
         self.mesh = Mesh.build(self.store.configs())
         self.translation = ContainedTranslation(self.mesh)
 
-    @staticmethod
-    def _parsed(name: str, content: dict[str, Any]) -> Any:
-        return parse_documents(json.dumps(content).encode(), f"{name}.yaml")
+    def _parsed(self, name: str, content: dict[str, Any]) -> Any:
+        text = "# a comment\n" * self.comments + json.dumps(content)
+        return parse_documents(text.encode(), f"{name}.yaml")
 
     def write(self, **documents: dict[str, Any] | None) -> None:
         change = self.store.apply(
@@ -116,6 +119,25 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., bool]], li
 
 def is_bad(service: Any, _: Any) -> bool:
     return bool(service.ports[0].number == 666)
+
+
+def test_lines_that_move_alone_are_current_and_concern_no_proxy(fails: Any) -> None:
+    asked = fails(lambda service, profile: is_bad(service, profile) and profile.namespace == "default")
+    world, withheld, whole = World(a=service("a"), b=service("b", 666)), sidecar("default"), sidecar("other")
+    assert (world.clusters(withheld), world.clusters(whole)) == ({"a:80"}, {"a:80", "b:666"})
+    list(world.translation.concerned())
+    world.comments = 2
+    asked.clear()
+    for files in ({"a": service("a")}, {"c": service("c")}):
+        world.write(**files)
+        for proxy in (withheld, whole):
+            translation = world.translation.of(proxy)
+            made = translation.resource(proxy, type_urls.CLUSTER, f"outbound|80||{HOST}")
+            assert made is not None
+            assert [str(translation.mesh.current_origin(each)) for each in made.origins] == ["a.yaml:3"]
+        if "a" in files:
+            assert asked == []
+            assert whole not in list(world.translation.concerned())
 
 
 def test_the_last_good_version_stays_until_there_is_a_better_one(fails: Any) -> None:
