@@ -8,13 +8,14 @@ these for itself. A change that affects none of them needs no work beyond the sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
 from typing import NamedTuple
 
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.mesh.facts import Fact, Pool, Routed, Served
+from mizzen.mesh.facts import Fact, Meant, Pool, Routed, Served
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.failover_labels import MentionedLabel
 from mizzen.mesh.scope_difference import NOTHING_DIFFERS, ScopeDifference
@@ -137,9 +138,7 @@ class LabelLayer:
         met = telling != before or not self._found_from.isdisjoint(changed)
         if met:
             self._apart = self._found_apart(builder)
-        # Labelled DestinationRules have different results here than in the shared resources, so the step does
-        # not contain all differences.
-        chosen = met and (before.destination_hosts or telling.destination_hosts)
+        chosen = met and self._chooses_anew(before.destination_hosts | telling.destination_hosts, changed)
         listening = self._listened.isdisjoint(changed) and (
             not (met or not self._apart.facts.isdisjoint(step.listened))
             or self._shared.readers.of(self._apart.facts) == self._ports.keys()
@@ -154,6 +153,14 @@ class LabelLayer:
         else:
             names = {name: fact for name, fact in step.routes.items() if fact in self._apart.facts}
             self._follow(builder, step, names, (step.gone | step.routes.keys()) - names.keys())
+
+    def _chooses_anew(self, hosts: frozenset[str], changed: AbstractSet[Fact]) -> bool:
+        """Return whether the DestinationRules of `hosts` may differ from before. They are different ones than
+        in the shared resources, so the step does not contain what that changes."""
+        return bool(hosts) and (
+            self._apart.services_of(Served) != self._services.keys()
+            or not changed.isdisjoint(map(Meant, hosts))
+        )
 
     def _found_apart(self, builder: OutboundBuilder) -> ScopeDifference:
         telling, mesh = self._telling, builder.mesh

@@ -91,7 +91,7 @@ class ServiceTranslator:
         """
         memo, mesh_config = self._memo, self._mesh_config
         of = memo(service_destinations, service, rule, mesh_config, self._client.is_router, sni_dnat)
-        seen = SeenEndpoints(pool, peers, self._viewpoints.on(of))
+        seen = SeenEndpoints(pool, peers, self._viewpoints.on(of, pool))
         servers = NOT_ASKED
         if not sni_dnat:
             servers = Servers.of(

@@ -24,7 +24,7 @@ from mizzen.config.models import (
     ZoneAwareLoadBalancerSetting,
 )
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.service import Endpoint, Locality, Service
+from mizzen.mesh.service import Endpoint, EndpointPool, Locality, Service
 from mizzen.mesh.topology import (
     CLUSTER_LABEL,
     HOSTNAME_LABEL,
@@ -83,7 +83,8 @@ class ProxyLocation(NamedTuple):
     """The parts of a proxy that the order of a service's endpoints depends on.
 
     These are its locality and the labels that failoverPriority names; `has_labels` says whether it has any
-    labels at all. Parts without effect stay empty, so that proxies in different localities share results.
+    labels at all. Parts without effect stay empty, and values that no endpoint has are all the same one, so
+    that proxies share results.
     """
 
     locality: Locality = Locality()
@@ -93,9 +94,15 @@ class ProxyLocation(NamedTuple):
 
 NOWHERE: Final = ProxyLocation()
 
+_UNKNOWN_VALUE: Final = "\0"
+"""Stands for all values of a label that no endpoint has. No label has this value."""
 
-def proxy_location(policies: Iterable[LocalityPolicy], profile: OutboundProfile) -> ProxyLocation:
-    """Return the location of a profile's proxies, limited to the parts that these policies read."""
+
+def proxy_location(
+    policies: Iterable[LocalityPolicy], profile: OutboundProfile, pool: EndpointPool
+) -> ProxyLocation:
+    """Return the location of a profile's proxies, limited to the parts by which these policies order the
+    endpoints in `pool`."""
     reading = [policy for policy in policies if policy.reads_proxy]
     if not reading:
         return NOWHERE
@@ -104,9 +111,15 @@ def proxy_location(policies: Iterable[LocalityPolicy], profile: OutboundProfile)
     labels = _proxy_labels(profile) if compared else {}
     return ProxyLocation(
         profile.locality if any(policy.reads_locality for policy in reading) else NOWHERE.locality,
-        tuple([(key, labels[key]) for key in sorted(named) if key in labels]),
+        tuple([(key, _known_value(key, labels[key], pool)) for key in sorted(named) if key in labels]),
         bool(labels) or (compared and profile.is_labelled),
     )
+
+
+def _known_value(key: str, value: str, pool: EndpointPool) -> str:
+    # Gateways of other networks take the place of endpoints later, with a label of their own.
+    label = (key, value)
+    return value if key == NETWORK_LABEL or any(label in each.labels for each in pool) else _UNKNOWN_VALUE
 
 
 def locality_policy(

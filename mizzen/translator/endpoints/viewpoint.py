@@ -72,12 +72,12 @@ class Viewpoints:
             profile.ip_family == "DUAL_STACK",
         )
 
-    def on(self, of: ServiceDestinations) -> Viewpoint:
+    def on(self, of: ServiceDestinations, pool: EndpointPool) -> Viewpoint:
         """Return the viewpoint on the endpoints of one service."""
         reach = self._reach(of.service)
         if reach is self._common.reach and not of.reads_location:
             return self._common
-        location = proxy_location([policy for _, policy in of.each], self._profile)
+        location = proxy_location([policy for _, policy in of.each], self._profile, pool)
         return self._common._replace(reach=reach, location=location)
 
     def _reach(self, service: Service) -> Reach:

@@ -13,6 +13,10 @@ import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.clusters import service_resources
+from mizzen.translator.endpoints.assignments import ServiceAssignments
+from mizzen.translator.endpoints.service_destinations import ServiceDestinations
+from mizzen.translator.endpoints.viewpoint import SeenEndpoints
 from mizzen.translator.label_layer import LabelLayer
 from mizzen.translator.outbound_builder import ListenersByPort
 from mizzen.translator.routes.port_routes import Routing
@@ -216,3 +220,53 @@ def test_kinds_for_which_rules_choose_alike_share_what_is_laid_over() -> None:
             found = {living.translation.snapshot(each).collection(type_url) for each in living.proxies}
             assert len(found) == 1
         living.compare()
+
+
+def near(number: int, label: str) -> Any:
+    """A DestinationRule that prefers endpoints with the same value of a label."""
+    setting = {"localityLbSetting": {"failoverPriority": [label]}}
+    traffic = {"loadBalancer": setting, "outlierDetection": {"consecutive5xxErrors": 3}}
+    return document(
+        "DestinationRule", f"near-{number}", {"host": f"s{number}.example", "trafficPolicy": traffic}
+    )
+
+
+def test_a_virtual_service_leaves_what_destination_rules_chose(asked: dict[str, int]) -> None:
+    services = [entry(f"s{number}", 8080) for number in range(KINDS)]
+    living = Living(*services, *[near(number, "app") for number in range(KINDS)])
+
+    def led(timeout: str) -> Any:
+        route = {"route": [{"destination": {"host": "s3.example"}}], "timeout": timeout}
+        return document("VirtualService", "v", {"hosts": ["s3.example"], "http": [route]})
+
+    living.change(led("1s"))
+    clear(asked)
+    living.change(led("2s"))
+    assert asked["_build"] == 0
+    living.compare()
+    living.change(near(3, "tier"))
+    assert asked["_build"] > 0
+    living.compare()
+
+
+def test_values_that_no_endpoint_has_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the proxy whose own label an endpoint has gets a load assignment of its own."""
+    built: list[object] = []
+    before = service_resources.load_assignments
+
+    def count(of: ServiceDestinations, seen: SeenEndpoints) -> ServiceAssignments:
+        built.append(seen.viewpoint)
+        return before(of, seen)
+
+    monkeypatch.setattr(service_resources, "load_assignments", count)
+    endpoints = [
+        {"address": "10.1.0.1", "labels": {"app": "a2"}},
+        {"address": "10.1.0.2", "labels": {"app": "other"}},
+    ]
+    living = Living(entry("s0", 8080, endpoints=endpoints), near(0, "app"))
+    assert len(built) == 3, "for a proxy without labels, for a2, and for all others"
+    name = "outbound|8080||s0.example"
+    found = [living.translation.snapshot(each).get(type_urls.ENDPOINT, name) for each in living.proxies]
+    assert found[2] is not found[0]
+    assert {id(each) for each in found} == {id(found[0]), id(found[2])}
+    living.compare()
