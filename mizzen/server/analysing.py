@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+import structlog
+
 from mizzen.config import Diagnostic
 from mizzen.config.diagnostics import reading_order
+from mizzen.incremental import Failure
 from mizzen.mesh.analysis import Analysis
+from mizzen.mesh.fault_search import shown_traceback
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
+from mizzen.server.metrics import Metrics
 from mizzen.server.worker import Urgency, Worker
 
 SLICE_SECONDS: Final = 0.01
@@ -37,15 +42,21 @@ class Analysed:
 
 
 class Analyst:
-    """Analyses successive snapshots of the mesh in `worker`. The cost depends on the changes alone."""
+    """Analyses successive snapshots of the mesh in `worker`. The cost depends on the changes alone.
 
-    def __init__(self, worker: Worker) -> None:
+    A check that fails for a thing is logged and counted in `metrics`; everything else is still found.
+    """
+
+    def __init__(self, worker: Worker, metrics: Metrics) -> None:
         self._worker = worker
+        self._metrics = metrics
         self._analysis = Analysis()
+        self._failing: set[tuple[str, str, str]] = set()
+        self._log = structlog.get_logger("mizzen.server")
 
     async def analyse(self, mesh: Mesh, is_superseded: Callable[[], bool]) -> tuple[Analysed | None, float]:
         """Return the diagnostics (None if the mesh is superseded meanwhile), and the seconds that the worker
-        took. Raises what a check raises."""
+        took."""
         steps = self._analysis.steps(mesh)
         spent = 0.0
         found: ChunkedSequence[Diagnostic] | None = None
@@ -56,7 +67,26 @@ class Analyst:
         except Exception:
             self._analysis = Analysis()  # the failed one may have wrong data
             raise
-        return None if found is None else Analysed(mesh, found), spent
+        if found is None:
+            return None, spent
+        self._note(self._analysis.failures)
+        return Analysed(mesh, found), spent
+
+    def _note(self, failures: Iterable[Failure]) -> None:
+        """Log and count new failures, without their messages, which may quote a secret."""
+        before, self._failing = self._failing, set()
+        for failure in failures:
+            kind = type(failure.error).__name__
+            if (known := (failure.query, str(failure.key), kind)) in self._failing:
+                continue
+            self._failing.add(known)
+            if known not in before:
+                self._metrics.translation_failures.inc()
+                self._log.error(
+                    "a part of the mesh could not be analysed: a fault of Mizzen, please report it",
+                    part=f"{failure.query} {failure.key}",
+                    traceback=f"{shown_traceback(failure.error)}{kind}",
+                )
 
 
 def _slice(

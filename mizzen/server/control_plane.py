@@ -108,7 +108,7 @@ class ControlPlane:
         self._unsaved: dict[str, ParsedFile | None] = {}
         self._saving = False
         self._worker = Worker("mizzen-translate")
-        self._analyst = Analyst(self._worker)
+        self._analyst = Analyst(self._worker, metrics)
         self._preparing = asyncio.Lock()
         self._proxy_left = asyncio.Event()
         self._live: dict[Hashable, LiveProxy] = {}

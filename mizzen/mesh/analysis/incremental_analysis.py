@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.ordered_diagnostics import OrderedDiagnostics
-from mizzen.incremental import Database, Gradual
+from mizzen.incremental import Database, Failure, Gradual
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.checks import CHECKS, Check
 from mizzen.mesh.analysis.collected import Diagnostics, Found
@@ -60,16 +60,23 @@ class Analysis:
         """Number of things examined so far, each counted once for each check."""
         return self._database.computed
 
+    @property
+    def failures(self) -> list[Failure]:
+        """The checks, and what they read, that fail for some thing in the last snapshot: faults of Mizzen."""
+        return self._database.failures
+
     def steps(self, mesh: Mesh) -> Generator[None, None, ChunkedSequence[Diagnostic]]:
         """Analyse a snapshot, in steps of some milliseconds. It may follow any of the earlier snapshots.
         Return the diagnostics, including `mesh.diagnostics`, sorted by place; unchanged parts are shared with
         the last result.
 
-        The caller may stop after any step and continue with a different snapshot. Raises what a check raises.
+        The caller may stop after any step and continue with a different snapshot. If a check fails for a
+        thing (`failures`), what it found last for that thing stays; it runs again with the next snapshot.
         """
         if mesh.settings is not self._settings:
             yield from self._begin(mesh)
         self._mesh.renew(mesh)
+        self._database.retry_failures()
         self._database.settle()
         yield
         for number, check in enumerate(self._checks):
@@ -78,6 +85,4 @@ class Analysis:
                     self._found.replace((number, key), check.values_now.get(key, ()))
                 yield
         self._database.sweep()
-        for failure in self._database.failures:
-            raise failure.error
         return self._found.in_order()

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from mizzen import xds
 from mizzen.config import Diagnostic, Origin, ParsedFile, Severity, parse_documents
-from mizzen.mesh.analysis import analyze
+from mizzen.mesh.analysis import analyze, checks, references
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
 from mizzen.server import analysing, control_plane
@@ -181,6 +181,37 @@ async def test_every_other_mesh_is_analysed(running: Running, monkeypatch: pytes
             await asyncio.sleep(0.01)
     looking.cancel()
     assert len(analysed) == count + 1, "a file that says the same leaves the mesh"
+
+
+@pytest.mark.usefixtures("unheld")
+async def test_a_check_that_fails_for_one_document_is_logged_once_and_the_rest_is_found(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_plane, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(control_plane, "REST_AFTER_ANALYSIS", 0)
+    look = references.check_references
+
+    def failing(mesh: Any, rule: Any, diagnostics: Any) -> None:
+        if rule.config.name == "bad":
+            raise RuntimeError(f"secret {rule.config.name}")
+        look(mesh, rule, diagnostics)
+
+    monkeypatch.setattr(checks, "check_references", failing)
+    await running.plane.begin({"a.yaml": lost("a"), "bad.yaml": lost("bad")})
+    with capture_logs() as lines:
+        looking = asyncio.create_task(running.plane.keep_analysed())
+        async with asyncio.timeout(60):
+            for name in ("b", "c"):
+                await running.plane.take({f"{name}.yaml": lost(name)})
+                while not any(f"{name}-is-missing" in one.message for one in running.plane.view.diagnostics):
+                    await asyncio.sleep(0.01)
+        looking.cancel()
+    assert any("a-is-missing" in one.message for one in running.plane.view.diagnostics)
+    faults = [line for line in lines if "a fault of Mizzen" in line["event"]]
+    assert [line["part"] for line in faults] == ["diagnostics VirtualService/default/bad"]
+    assert "in failing" in faults[0]["traceback"]
+    assert "secret bad" not in str(faults)
+    assert running.value("mizzen_translation_failures_total") == 1
 
 
 def test_diagnostics_have_the_lines_of_now() -> None:

@@ -8,7 +8,10 @@ import pytest
 
 from mizzen.config import ConfigChange
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.mesh.analysis import Analysis, analyze
+from mizzen.mesh.analysis import Analysis, analyze, checks, references
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
+from mizzen.mesh.analysis.collected import Diagnostics
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
 from tests.unit.mesh.analysis.test_diagnostics import CASES
@@ -228,3 +231,35 @@ def test_a_mesh_that_stays_costs_nothing() -> None:
     before = analysis.computed
     found(analysis, mesh)
     assert analysis.computed == before
+
+
+def test_what_was_found_stands_while_a_check_fails_and_the_rest_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def rule(name: str, host: str) -> str:
+        spec = f"spec: {{hosts: [{name}.com], http: [{{route: [{{destination: {{host: {host}}}}}]}}]}}"
+        return f"kind: VirtualService\nmetadata: {{name: {name}}}\n{spec}"
+
+    look, faulty = references.check_references, ["bad"]
+
+    def failing(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: Diagnostics) -> None:
+        if rule.config.name in faulty and "two" in str(rule.config.spec):
+            raise RuntimeError("a fault")
+        look(mesh, rule, diagnostics)
+
+    def missing(mesh: Mesh) -> set[str]:
+        return {one.message.split()[1] for one in found(analysis, mesh) if one.code == "IST0101"}
+
+    monkeypatch.setattr(checks, "check_references", failing)
+    mesh, analysis = (
+        Mesh.build(load("\n---\n".join((rule("bad", "one.a"), rule("good", "one.b"))))),
+        Analysis(),
+    )
+    assert missing(mesh) == {"one.a", "one.b"}
+    for name, host in (("bad", "two.a"), ("good", "two.b")):
+        mesh, _ = mesh.updated(ConfigChange(tuple(load(rule(name, host)))))
+    assert missing(mesh) == {"one.a", "two.b"}
+    assert [str(one.error) for one in analysis.failures] == ["a fault"]
+    faulty.clear()
+    assert missing(mesh) == {"two.a", "two.b"}
+    assert analysis.failures == []
