@@ -64,9 +64,6 @@ class _Whole(Node):
     def height(self) -> int:
         return self._collection.height
 
-    def on_unread(self) -> None:
-        self._collection.on_idle()
-
 
 class Collection(Generic[Key, Value]):
     """Members by key. What a query reads of it is recorded: one member, or all."""
@@ -122,11 +119,6 @@ class Collection(Generic[Key, Value]):
 
     # The rest is for the modules of this package.
 
-    @property
-    def is_idle(self) -> bool:
-        """True if it has no readers and no consumers."""
-        return not self._cells and not self._consumers and not any(True for _ in self._whole.readers)
-
     def add_consumer(self, consumer: Consumer[Key]) -> None:
         """Notify `consumer` of changes from now on."""
         self._consumers.append(consumer)
@@ -135,16 +127,10 @@ class Collection(Generic[Key, Value]):
         """Stop notifying `consumer`."""
         if consumer in self._consumers:
             self._consumers.remove(consumer)
-            if not self._consumers:
-                self.on_idle()
 
     def forget_cell(self, key: Key) -> None:
         """Drop the cell of a member that no query reads any more. For the cell."""
         self._cells.pop(key, None)
-        self.on_idle()
-
-    def on_idle(self) -> None:
-        """React to the loss of a reader or consumer, perhaps the last."""
 
     @property
     def is_settled(self) -> bool:

@@ -163,7 +163,7 @@ class Database:
         self.push(None)
         try:
             return compute()
-        except CycleError:
+        except (CycleError, RecursionError, MemoryError):
             raise
         except Exception:
             return NOTHING

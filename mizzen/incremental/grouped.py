@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from mizzen.incremental.collection import Collection
-from mizzen.incremental.database import NOTHING, Database
+from mizzen.incremental.database import NOTHING, CheckError, Database
 from mizzen.incremental.derived import DerivedCollection
 from mizzen.persistent import DictEdit, LayeredDict
 
@@ -38,6 +38,19 @@ class Grouped(
         self._parts_of = parts_of
         self._within: dict[Key, tuple[GroupKey, ...]] = {}
         super().__init__(database, name, (source,))
+
+    def check(self, key: GroupKey) -> None:
+        """Raise CheckError if the group differs from one that is made again of all members of the source."""
+
+        def group() -> dict[Key, Part]:
+            parts = ((member, self._parts_of(member, value)) for member, value in source.items())
+            return {member: of[key] for member, of in parts if key in of}
+
+        source = self._source.values_now
+        value = self.database.once_more(group)
+        remembered = dict(self.values_now.get(key) or {})
+        if value is not NOTHING and value != remembered:
+            raise CheckError.of(self.name, key, remembered, value)
 
     def _settle(self, pending: Iterable[Key], changed: list[GroupKey]) -> None:
         edits: dict[GroupKey, DictEdit[Key, Part]] = {}

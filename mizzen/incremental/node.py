@@ -126,6 +126,7 @@ class Derived(Node, Generic[Value]):
         Raises:
             QueryError: the function raises, and has never returned.
             CycleError: the function reads itself.
+            RecursionError, MemoryError: as raised by the function; this is not remembered.
         """
         self._database.record(self)
         self._database.settle_below(self)
@@ -237,8 +238,8 @@ class Derived(Node, Generic[Value]):
         value: Any = NOTHING
         try:
             value = self._compute()
-        except (CycleError, CheckError):
-            raise
+        except (CycleError, CheckError, RecursionError, MemoryError):
+            raise  # a value asked for from less deep, or with more memory, may be made
         except Exception as raised:
             error = raised
         finally:

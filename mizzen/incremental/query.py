@@ -46,6 +46,9 @@ class _Remembered(Derived[Value]):
 class Query(Generic[*Key, Value]):
     """A function by key. It may read tables, collections and other queries, and nothing else that changes.
 
+    A function that asks for another query runs it inside its own call. So a chain of about 150 queries of
+    which none is made yet exceeds Python's limit of calls; the RecursionError is not remembered.
+
     `same` tells whether a new value equals the last one, so that readers need not run; the default is `==`.
     """
 
@@ -73,6 +76,7 @@ class Query(Generic[*Key, Value]):
         Raises:
             QueryError: the function raises for this key, and has never returned.
             CycleError: it reads itself.
+            RecursionError, MemoryError: as raised by the function; this is not remembered.
         """
         return self._node(key).get()
 

@@ -9,6 +9,7 @@ from mizzen.incremental import (
     CollectionQuery,
     CycleError,
     Database,
+    Grouped,
     Mapped,
     Query,
     QueryError,
@@ -223,6 +224,43 @@ class TestChecking:
         with pytest.raises(CheckError, match=r"mapped\('a'\) is remembered as 2 and computed as 3"):
             mapped.get("a")
 
+    def test_a_group_whose_parts_come_from_elsewhere_is_found(self) -> None:
+        database = Database(checking=True)
+        hidden = [1]
+        table = Table[str, int](database, "table")
+        table["a"] = 1
+        groups = Grouped(database, "groups", table, lambda _, value: {value: hidden[0]})
+        assert groups[1] == {"a": 1}
+        hidden[0] = 2
+        with pytest.raises(
+            CheckError, match=r"groups\(1\) is remembered as {'a': 1} and computed as {'a': 2}"
+        ):
+            groups.get(1)
+
+
+def test_a_chain_that_is_too_deep_is_not_remembered_as_failing(database: Database) -> None:
+    chain: Query[int, int] = Query(database, "chain", lambda place: 1 + chain(place - 1) if place else 0)
+    with pytest.raises(RecursionError):
+        chain(2000)
+    assert database.failures == []
+    for place in range(100, 2001, 100):
+        assert chain(place) == place
+
+
+def test_lack_of_memory_is_not_remembered_as_failing(database: Database) -> None:
+    lacks = [True]
+
+    def made() -> int:
+        if lacks:
+            raise MemoryError
+        return 1
+
+    query = Query(database, "query", made)
+    with pytest.raises(MemoryError):
+        query()
+    lacks.clear()
+    assert query() == 1
+
 
 class TestCollectionQueries:
     def test_they_go_with_their_last_reader(self, database: Database) -> None:
@@ -240,7 +278,7 @@ class TestCollectionQueries:
         assert watch.value() == 2
         watch.close()
         database.sweep()
-        assert (len(above), table.is_idle) == (0, True)
+        assert (len(above), table._consumers) == (0, [])
 
     def test_one_that_is_made_anew_is_read_anew(self, database: Database) -> None:
         table, settings = Table[str, int](database, "table"), Table[str, int](database, "settings")
