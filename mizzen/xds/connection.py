@@ -224,8 +224,10 @@ class StreamConnection:
 
     async def _next(self) -> Response | None:
         """The next response; if it is costly, made in a turn (`Turns`)."""
+        if self.stream.quiet:
+            return None
         if not self.stream.costly:
-            return None if self.stream.quiet else self.stream.poll(self._loop.time())
+            return self.stream.poll(self._loop.time())
         async with self._turns.turn():
             return self.stream.poll(self._loop.time())
 
