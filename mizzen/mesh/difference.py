@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mizzen.config.document import Config
-from mizzen.config.group_kinds import PEER_AUTHENTICATION
 from mizzen.mesh.rules.peer_authentication import services_concerned
 from mizzen.mesh.services.registry import ServiceKey
 
@@ -38,11 +37,11 @@ class MeshDifference:
 
 
 def _peers(before: Mesh, after: Mesh) -> frozenset[ServiceKey]:
-    was, now = before.policy_index.by_kind, after.policy_index.by_kind
+    was, now = before.policy_index.peers_of, after.policy_index.peers_of
     changed: dict[Config[Any], None] = {}
-    for key in now.differing(was) if after.mesh_config.enable_auto_mtls else ():
-        if key[0] == PEER_AUTHENTICATION:
-            changed.update(dict.fromkeys(set(now.get(key, ())).symmetric_difference(was.get(key, ()))))
+    for namespace in now.differing(was) if after.mesh_config.enable_auto_mtls else ():
+        both = set(now.get(namespace, ())).symmetric_difference(was.get(namespace, ()))
+        changed.update(dict.fromkeys(both))
     if not changed:
         return frozenset()
     return services_concerned(changed, after.settings.root_namespace, after.registry)

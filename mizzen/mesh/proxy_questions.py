@@ -51,8 +51,9 @@ class ProxyQuestions(ABC):
         """Return the service of that namespace and hostname, which must exist."""
 
     @abstractmethod
-    def labels_mentioned(self, namespace: str) -> frozenset[MentionedLabel]:
-        """Return the labels that some rule for clients of `namespace` mentions."""
+    def labels_mentioned(self, namespace: str, labels: Mapping[str, str]) -> frozenset[MentionedLabel]:
+        """Return which of a client's `labels` rules for clients of `namespace` mention, and all keys of
+        labels that they mention without a value."""
 
     @abstractmethod
     def any_asks_for_nodes(self) -> bool:
@@ -124,7 +125,7 @@ class ProxyQuestions(ABC):
     def outbound_profile(self, proxy: Proxy) -> OutboundProfile:
         """Return all that outbound translation may read of `proxy`."""
         labels = self.workload_labels(proxy)
-        mentioned = self.labels_mentioned(proxy.namespace)
+        mentioned = self.labels_mentioned(proxy.namespace, labels)
         return outbound_profile(
             proxy,
             tuple(

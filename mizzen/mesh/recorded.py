@@ -7,19 +7,23 @@ from typing import Any
 
 from mizzen.config.document import Config, ConfigKey, GroupKind
 from mizzen.incremental import Database, Lookup, Query
+from mizzen.mesh.hosts import is_wildcard
 from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex, MergedDestinationRule
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_authorizer
 from mizzen.mesh.rules.failover_labels import MentionedLabel
 from mizzen.mesh.rules.gateways import GatewayConfig, GatewayIndex, MergedGateway, merge_gateways
-from mizzen.mesh.rules.security_policies import Policies, PolicyIndex, WorkloadPolicies, workload_policies
+from mizzen.mesh.rules.security_policies import PolicyIndex, WorkloadPolicies
 from mizzen.mesh.rules.token_keys import FetchedKeys, KeySource, TokenKeys
 from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
+from mizzen.mesh.scope.label_mentions import LabelMentions
 from mizzen.mesh.service import Endpoint, Service
 from mizzen.mesh.services.registry import Registry, ServiceInstance, ServiceKey
 from mizzen.mesh.snapshot import Mesh
 
 _Labels = tuple[tuple[str, str], ...]
+_Workload = tuple[str, _Labels]
+"""A namespace and labels, sorted."""
 _Documents = Mapping[ConfigKey, Config[Any]]
 
 
@@ -51,17 +55,17 @@ class RecordedMesh(ProxyQuestions):
             registry,
             lambda of, name: external_authorizer(name, self.mesh_config, of),
         )
-        self._mentioned: Lookup[Mesh, str, frozenset[MentionedLabel]] = Lookup(
-            database, "labels that rules mention", mesh, Mesh.labels_mentioned
-        )
-        self._policies: Lookup[PolicyIndex, tuple[GroupKind, str], Policies] = Lookup(
+        self._mentioned: Lookup[LabelMentions, _Workload, frozenset[MentionedLabel]] = Lookup(
             database,
-            "policies of a namespace",
-            mesh.policy_index,
-            lambda of, place: of.at(*place),
+            "labels that rules mention",
+            mesh.label_mentions,
+            lambda of, workload: of.among(*workload),
         )
-        self._closing: Lookup[PolicyIndex, Config[Any], Config[Any] | None] = Lookup(
-            database, "policy of a stand-in", mesh.policy_index, PolicyIndex.closing
+        self._policies: Lookup[PolicyIndex, _Workload, WorkloadPolicies] = Lookup(
+            database,
+            "policies of a workload",
+            mesh.policy_index,
+            lambda of, workload: of.of_workload(workload[0], dict(workload[1])),
         )
         self._keys: Lookup[TokenKeys, KeySource, FetchedKeys | None] = Lookup(
             database,
@@ -95,25 +99,34 @@ class RecordedMesh(ProxyQuestions):
         self._kinds: Lookup[Mesh, GroupKind, _Documents] = Lookup(
             database, "documents of a kind", mesh, Mesh.configs_by_key
         )
+        self._mesh = mesh
         self._merged = Query(database, "merged Gateways", merge_gateways)
-        self._selecting = Query(database, "policies of a workload", self._policies_selecting)
 
     def renew(self, mesh: Mesh) -> None:
-        """Switch to a different snapshot with the same settings."""
-        self._endpoints.renew(mesh.registry)
-        self._services.renew(mesh.registry)
-        self._node_aware.renew(mesh.registry)
-        self._distributing.renew(mesh.registry)
-        self._authorizers.renew(mesh.registry)
-        self._mentioned.renew(mesh)
-        self._documents.renew(mesh)
+        """Switch to a different snapshot with the same settings. Of what each proxy reads for itself, only
+        that is looked up again which may differ."""
+        before, self._mesh = self._mesh, mesh
+        registry, was = mesh.registry, before.registry
+        self._endpoints.renew(registry, registry.by_address.differing(was.by_address))
+        self._services.renew(registry, registry.services.differing(was.services))
+        self._node_aware.renew(registry)
+        self._distributing.renew(registry)
+        self._authorizers.renew(registry)
+        mentions, policies, rules = mesh.label_mentions, mesh.policy_index, mesh.destination_rule_index
+        clients, workloads = self._mentioned.keys_read, self._policies.keys_read
+        self._mentioned.renew(mentions, mentions.changed_among(before.label_mentions, clients))
+        self._policies.renew(policies, policies.selections_changed(before.policy_index, workloads))
+        self._documents.renew(mesh, mesh.keys_differing(before))
         self._kinds.renew(mesh)
-        self._policies.renew(mesh.policy_index)
-        self._closing.renew(mesh.policy_index)
         self._keys.renew(mesh.token_keys)
         self._gateways.renew(mesh.gateway_index)
         self._rules.renew(mesh.virtual_service_index)
-        self._inbound.renew(mesh.destination_rule_index)
+        hosts = mesh.difference(before).destination_hosts
+        if any(map(is_wildcard, hosts)):
+            self._inbound.renew(rules)
+        else:
+            served = [key for key in self._inbound.keys_read if key[1].hostname in hosts]
+            self._inbound.renew(rules, served)
 
     def endpoints_at(self, address: str) -> Mapping[ServiceKey, tuple[Endpoint, ...]]:
         """Return the endpoints at an address, by their services."""
@@ -123,9 +136,10 @@ class RecordedMesh(ProxyQuestions):
         """Return the service of that namespace and hostname, which must exist."""
         return self._services(key)
 
-    def labels_mentioned(self, namespace: str) -> frozenset[MentionedLabel]:
-        """Return the labels that some rule for clients of `namespace` mentions."""
-        return self._mentioned(namespace)
+    def labels_mentioned(self, namespace: str, labels: Mapping[str, str]) -> frozenset[MentionedLabel]:
+        """Return which of a client's `labels` rules for clients of `namespace` mention, and all keys of
+        labels that they mention without a value."""
+        return self._mentioned((namespace, tuple(sorted(labels.items()))))
 
     def any_asks_for_nodes(self) -> bool:
         """Return True if some service asks for endpoints on the client's node."""
@@ -137,16 +151,7 @@ class RecordedMesh(ProxyQuestions):
 
     def policies_of(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
         """Return the security policies that select a workload of `namespace` with these labels."""
-        return self._selecting(namespace, tuple(sorted(labels.items())))
-
-    def _policies_selecting(self, namespace: str, labels: _Labels) -> WorkloadPolicies:
-        return workload_policies(
-            namespace,
-            dict(labels),
-            self.settings.root_namespace,
-            lambda *place: self._policies(place),
-            self._closing,
-        )
+        return self._policies((namespace, tuple(sorted(labels.items()))))
 
     def external_authorizer(self, name: str) -> ExternalAuthorizer:
         """Return the external authorizer that MeshConfig has under `name`."""

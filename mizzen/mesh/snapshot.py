@@ -68,7 +68,7 @@ class Mesh(ProxyQuestions):
         self._configs = configs
         self.moved = moved
         """The current documents that differ only in their lines from those from which the mesh was made."""
-        self._mentions = LabelMentions()
+        self.label_mentions = LabelMentions(virtual_services, destination_rules, sidecars, self.mesh_config)
         self._scopes = Scopes(settings)
         self._has_successor = False
         self._differences: WeakKeyDictionary[Mesh, MeshDifference] = WeakKeyDictionary()
@@ -208,11 +208,12 @@ class Mesh(ProxyQuestions):
 
     def documents_since(self, other: Mesh) -> tuple[DocumentChange, ...]:
         """Return the documents that are different in `other`, which need not be an earlier snapshot."""
-        return tuple(
-            (other.config(key), self.config(key))
-            for kind in sorted(self._configs.keys() | other._configs.keys())
-            for key in self.configs_by_key(kind).differing(other.configs_by_key(kind))
-        )
+        return tuple((other.config(key), self.config(key)) for key in self.keys_differing(other))
+
+    def keys_differing(self, other: Mesh) -> Iterator[ConfigKey]:
+        """Yield the keys of the documents that differ between two snapshots, kind by kind."""
+        for kind in sorted(self._configs.keys() | other._configs.keys()):
+            yield from self.configs_by_key(kind).differing(other.configs_by_key(kind))
 
     def difference(self, before: Mesh) -> MeshDifference:
         """Return the difference from a snapshot with the same settings, computed once for all callers."""
@@ -288,7 +289,8 @@ class Mesh(ProxyQuestions):
 
     def _take_over(self, before: Mesh) -> None:
         """Reuse the results of the last snapshot that may still be valid."""
-        self._mentions = before._mentions
+        if self.label_mentions.equals(before.label_mentions):
+            self.label_mentions = before.label_mentions
         # Several snapshots made from one need separate scopes, or they would undo each other's updates.
         self._scopes = before._scopes.copy() if before._has_successor else before._scopes
         before._has_successor = True
@@ -336,15 +338,10 @@ class Mesh(ProxyQuestions):
             self._diagnostics = tuple(in_reading_order(dict.fromkeys(current)))
         return self._diagnostics
 
-    def labels_mentioned(self, namespace: str) -> frozenset[MentionedLabel]:
-        """Return the labels that some rule for clients of `namespace` mentions."""
-        return self._mentions.of(
-            namespace,
-            self.virtual_service_index,
-            self.destination_rule_index,
-            self.sidecar_index,
-            self.mesh_config,
-        )
+    def labels_mentioned(self, namespace: str, labels: Mapping[str, str]) -> frozenset[MentionedLabel]:
+        """Return which of a client's `labels` rules for clients of `namespace` mention, and all keys of
+        labels that they mention without a value."""
+        return self.label_mentions.among(namespace, tuple(labels.items()))
 
     def any_asks_for_nodes(self) -> bool:
         """Return True if some service asks for endpoints on the client's node."""
@@ -368,7 +365,7 @@ class Mesh(ProxyQuestions):
         """Drop cached scopes of all profiles but these; they are computed again if asked for."""
         profiles = tuple(used)
         self._scopes.keep(profiles)
-        self._mentions.keep(profile.namespace for profile in profiles)
+        self.label_mentions.keep(profile.namespace for profile in profiles)
 
     def endpoints(self, service: Service) -> EndpointPool:
         """Return the endpoints of the service's namespace and hostname."""
