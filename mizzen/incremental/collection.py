@@ -11,7 +11,7 @@ Incremental). So a mark reaches exactly the readers of what changed.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, ItemsView, Iterable, Iterator, Mapping
+from collections.abc import Hashable, ItemsView, Iterable, Iterator, KeysView, Mapping
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from mizzen.incremental.database import NOTHING, CycleError, Database
@@ -116,6 +116,11 @@ class Collection(Generic[Key, Value]):
     def is_read(self, key: Key) -> bool:
         """True if a query reads the member, or read that there is none."""
         return key in self._cells
+
+    @property
+    def keys_read(self) -> KeysView[Key]:
+        """The keys that queries have read, also those without a member."""
+        return self._cells.keys()
 
     # The rest is for the modules of this package.
 

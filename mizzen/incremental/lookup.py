@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, KeysView
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 from mizzen.incremental.collection import Collection
@@ -38,11 +38,6 @@ class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
         if value is NOTHING:
             value = self.values_now[key] = self._look(self._source, key)
         return value  # type: ignore[return-value]
-
-    @property
-    def keys_read(self) -> KeysView[Key]:
-        """The keys that queries have read."""
-        return self._cells.keys()
 
     def renew(self, source: Source, keys: Iterable[Key] | None = None) -> None:
         """Go over to a different source; the same object changes nothing. `keys` limits the keys that are

@@ -361,6 +361,13 @@ class Mesh(ProxyQuestions):
             self.sidecar_index,
         )
 
+    def advanced(self, scope: SidecarScope) -> SidecarScope:
+        """Return a sidecar's scope of an earlier snapshot as one of this snapshot. The difference between the
+        two snapshots must not concern it (`Touched`); so the cost does not depend on its size."""
+        return self._scopes.advanced(
+            scope, self.registry, self.virtual_service_index, self.destination_rule_index
+        )
+
     def forget_scopes(self, used: Iterable[OutboundProfile]) -> None:
         """Drop cached scopes of all profiles but these; they are computed again if asked for."""
         profiles = tuple(used)

@@ -128,6 +128,11 @@ class OutboundResources:
         made._follow(difference, self.builder)
         vars(self).update(vars(made))
 
+    def advance(self, mesh: Mesh) -> None:
+        """Go over to `mesh`, which must not differ in anything that concerns sidecars of the profile
+        (`Touched`). So an outdated mesh does not stay in memory."""
+        self.builder = self.builder.advanced(mesh)
+
     def difference(self, mesh: Mesh) -> ScopeDifference:
         """Return the difference between the current mesh and `mesh` in the scope of the profile."""
         after = mesh.scope(self.profile)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from copy import copy
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -60,6 +61,12 @@ class OutboundBuilder:
     @cached_property
     def _services(self) -> ServiceTranslator:
         return ServiceTranslator(self.profile, self.mesh.mesh_config, self.memo)
+
+    def advanced(self, mesh: Mesh) -> OutboundBuilder:
+        """Return the builder for a later snapshot whose difference does not concern the scope."""
+        made = copy(self)
+        made.mesh, made.scope = mesh, mesh.advanced(self.scope)
+        return made
 
     def service(self, key: ServiceKey) -> Service | None:
         """Return the service with this namespace and hostname; None if it is not in the scope of the

@@ -6,12 +6,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 from weakref import WeakValueDictionary
 
 from mizzen.incremental import Database, Lookup, Table
 from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.scope.reach import Reach, Reaches
 from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh.touched import Touched
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.label_layers import LabelLayers
 from mizzen.translator.label_rules import LabelRules
@@ -22,6 +25,10 @@ from mizzen.translator.shared_resources import SharedResources
 
 _UNUSED_UPDATES: Final = 32
 """Number of updates of the mesh after which a class is forgotten if no proxy needed it."""
+
+_TURNS: Final = 16
+"""Number of updates of the mesh within which every class goes over to the current one, also if no difference
+concerns it: so at most so many outdated meshes are in memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -62,6 +69,15 @@ class ProxyClasses:
         self._rules = LabelRules(mesh)
         self._known: WeakValueDictionary[object, ProxyClass] = WeakValueDictionary()
         self._live: dict[ProxyClass, _Live] = {}
+        self._reaches: Reaches[ProxyClass] = Reaches()
+        self._gateways: dict[ProxyClass, None] = {}
+        # The classes that differences may concern since their resources were updated. All others are up to
+        # date, though their mesh may be an earlier one.
+        self._behind: dict[ProxyClass, None] = {}
+        self._layers_behind: dict[ProxyClass, None] = {}
+        # All classes, those first that have waited longest for their turn.
+        self._turns: dict[ProxyClass, None] = {}
+        self._layered: dict[ProxyClass, None] = {}
         self._building: dict[ProxyClass, OutboundResources] = {}
         self._failed: dict[ProxyClass, str] = {}
         self._shared = Table[ProxyClass, SharedResources](database, "resources that proxies share")
@@ -102,17 +118,44 @@ class ProxyClasses:
 
     def renew(self, mesh: Mesh) -> None:
         """Replace the mesh by one with the same settings. Resources are updated when they are needed."""
-        self._mesh = mesh
+        before, self._mesh = self._mesh, mesh
         self._failed.clear()
-        self._rules = self._rules.renewed(mesh)
+        rules, self._rules = self._rules, self._rules.renewed(mesh)
         self._wider.renew(self._rules)
-        for live in self._live.values():
-            live.unused += 1
+        self._forget_unused(relabelled=rules is not self._rules)
+        try:
+            touched = Touched.between(before, mesh)
+        except Exception:
+            # A fault: each class will meet it, or not, when it is updated.
+            touched = Touched(everyone=True, gateways=True)
+        self._behind.update(dict.fromkeys(touched.sidecars(self._reaches)))
+        if touched.gateways:
+            self._behind.update(self._gateways)
+        for proxy_class in tuple(islice(self._turns, -(-len(self._turns) // _TURNS))):
+            self._turns[proxy_class] = self._turns.pop(proxy_class)
+            self._advance(proxy_class)
+
+    def _advance(self, proxy_class: ProxyClass) -> None:
+        """Let a class that is up to date go over to the current mesh."""
+        live = self._live[proxy_class]
+        if proxy_class in self._behind or live.resources.mesh is self._mesh:
+            return
+        if proxy_class.profile.is_router:
+            self._behind[proxy_class] = None
+        else:
+            live.resources.advance(self._mesh)
+
+    def _forget_unused(self, *, relabelled: bool) -> None:
+        """Forget classes that no proxy needed for a while, and layers that none needs now. `relabelled`:
+        rules that look at labels changed."""
+        # No call for each class: there may be very many, and a change concerns few.
+        read, read_over = self._shared.keys_read, self._laid.keys_read
+        for proxy_class, live in self._live.items():
+            live.unused = 0 if proxy_class in read else live.unused + 1
         unused = [proxy_class for proxy_class, live in self._live.items() if live.unused > _UNUSED_UPDATES]
-        for live in self._live.values():
-            unused += [
-                each for each in live.layers if not (self._laid.is_read(each) and self._is_layered(each))
-            ]
+        unused += [each for each in self._layered if each not in read_over]
+        if relabelled:
+            unused += [each for each in self._layered if not self._is_layered(each)]
         for proxy_class in unused:
             self._drop(proxy_class)
         if unused:
@@ -127,11 +170,12 @@ class ProxyClasses:
     def changed(self) -> Iterator[None]:
         """Update the resources that queries read, in steps. Discard those whose update fails, so that their
         readers run again."""
-        for proxy_class, live in tuple(self._live.items()):
+        for proxy_class in tuple({**self._behind, **self._layers_behind}):
             if not self._shared.is_read(proxy_class):
                 continue
             if self._is_brought(proxy_class):
-                for each in live.layers.behind:
+                self._layers_behind.pop(proxy_class, None)
+                for each in self._live[proxy_class].layers.behind:
                     self._is_brought(each)
             yield
 
@@ -156,7 +200,7 @@ class ProxyClasses:
         live = self._live.get(proxy_class.whole)
         if (
             live is None
-            or live.resources.mesh is not self._mesh
+            or proxy_class.whole in self._behind
             or proxy_class.whole not in self._shared.values_now
         ):
             return False
@@ -170,9 +214,10 @@ class ProxyClasses:
             if proxy_class.wider is None:
                 self._build_or_update(proxy_class)
             else:
-                self._laid[proxy_class] = self._live[proxy_class.wider].layers.bring(
-                    proxy_class, proxy_class.profile
-                )
+                self._advance(proxy_class.wider)
+                layers = self._live[proxy_class.wider].layers
+                self._laid[proxy_class] = layers.bring(proxy_class, proxy_class.profile)
+                self._layered[proxy_class] = None
         except Exception as error:
             # For the next proxies of the class. The exception itself would keep an outdated mesh in memory.
             self._failed[proxy_class] = f"{type(error).__name__}: {error}"
@@ -183,11 +228,16 @@ class ProxyClasses:
         if live is None:
             made = OutboundResources(self._mesh, proxy_class.profile, proxy_class.hosts, self._memo)
             deque(made.build(), maxlen=0)
-            live = self._live[proxy_class] = self._living(made)
+            live = self._begin(proxy_class, made)
         live.unused = 0
-        if live.resources.mesh is not self._mesh:
+        if proxy_class in self._behind:
             live.resources.update(self._mesh)
             live.layers.note_step(self._rules)
+            if live.layers.behind:
+                self._layers_behind[proxy_class] = None
+            del self._behind[proxy_class]
+            self._turns[proxy_class] = self._turns.pop(proxy_class)
+            self._find_reach(proxy_class, live)
         elif proxy_class in self._shared.values_now:
             return
         self._shared[proxy_class] = live.resources.shared
@@ -209,8 +259,8 @@ class ProxyClasses:
         )
         try:
             yield from building.build()
-            if self._building.get(whole) is building:
-                self._live.setdefault(whole, self._living(building))
+            if self._building.get(whole) is building and whole not in self._live:
+                self._begin(whole, building)
         except Exception:
             return  # `bring` will fail as well, and its caller searches for the cause
         finally:
@@ -224,10 +274,23 @@ class ProxyClasses:
         if known is None or whole in self._live:
             return
         if known.resources.mesh.settings is self._mesh.settings:
-            self._live[whole] = self._living(known.resources.copy())
+            self._begin(whole, known.resources.copy())
 
-    def _living(self, resources: OutboundResources) -> _Live:
-        return _Live(resources, LabelLayers(resources, self._rules))
+    def _begin(self, proxy_class: ProxyClass, resources: OutboundResources) -> _Live:
+        """Keep the resources of a class up to date from now on. Their mesh may be a different one."""
+        live = self._live[proxy_class] = _Live(resources, LabelLayers(resources, self._rules))
+        self._turns[proxy_class] = None
+        if resources.mesh is not self._mesh:
+            self._behind[proxy_class] = None
+        self._find_reach(proxy_class, live)
+        return live
+
+    def _find_reach(self, proxy_class: ProxyClass, live: _Live) -> None:
+        if proxy_class.profile.is_router:
+            self._gateways[proxy_class] = None
+        else:
+            reach = Reach.of(proxy_class.profile.namespace, live.resources.scope.sidecar)
+            self._reaches.put(proxy_class, reach)
 
     def forget(self, proxy_class: ProxyClass) -> None:
         """Forget the resources of a class, so that they are built again the next time."""
@@ -252,9 +315,12 @@ class ProxyClasses:
         layers = (proxy_class,) if proxy_class.wider is not None else tuple(live.layers)
         for each in layers:
             live.layers.forget(each)
+            self._layered.pop(each, None)
             self._laid.discard(each)
         if proxy_class.wider is None:
-            del self._live[proxy_class]
+            self._reaches.discard(proxy_class)
+            for members in (self._live, self._gateways, self._behind, self._layers_behind, self._turns):
+                members.pop(proxy_class, None)
             self._shared.discard(proxy_class)
 
     def _discard(self, proxy_class: ProxyClass) -> None:
@@ -270,6 +336,7 @@ class ProxyClasses:
 
     def parts(self, proxy_class: ProxyClass, route_configuration: str = "") -> OutboundParts:
         """Return the parts of the resources of a class, which must be up to date."""
+        self._advance(proxy_class.whole)
         live = self._live[proxy_class.whole]
         layer = live.layers.get(proxy_class)
         return live.resources.parts if layer is None else layer.parts(route_configuration)

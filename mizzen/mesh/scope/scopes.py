@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from mizzen.config.document import ConfigKey
 from mizzen.mesh.hosts import HostIndex
@@ -91,13 +92,31 @@ class Scopes:
         if known is not None and known.hosts is hosts and known.rules is rules:
             return known.base
         before = None if known is None else known.base
-        visible = self._view(profile.namespace, not profile.is_router, registry)
+        visible = partial(self._view, profile.namespace, not profile.is_router, registry)
         if profile.is_router:
-            base = gateway_base(visible, virtual_services, before)
+            base = gateway_base(visible(), virtual_services, before)
         else:
             base = sidecar_base(profile.namespace, sidecar, visible, registry, virtual_services, before)
         self._bases[key] = _Base(base, hosts, rules)
         return base
+
+    def advanced(
+        self,
+        scope: SidecarScope,
+        registry: Registry,
+        virtual_services: VirtualServiceIndex,
+        destination_rules: DestinationRuleIndex,
+    ) -> SidecarScope:
+        """Return a sidecar's scope of an earlier snapshot for the snapshot to which the indexes belong. No
+        difference between the two concerns it. Nothing here keeps the earlier snapshot in memory."""
+        base, hosts, namespace = scope.base, registry.hosts, scope.profile.namespace
+        made = SidecarScope(scope.profile, base, hosts, destination_rules, self._settings, scope)
+        self._scopes[scope.profile] = made
+        key = (namespace, False, None if base.sidecar is None else base.sidecar.key)
+        self._bases[key] = _Base(base, hosts, virtual_services.mesh_hosts)
+        if (namespace, True) in self._views:
+            self._view(namespace, True, registry)
+        return made
 
     def _view(self, namespace: str, prefer_own: bool, registry: Registry) -> VisibleServices:
         known = self._views.get((namespace, prefer_own))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,19 +62,20 @@ def gateway_base(visible: VisibleServices, index: VirtualServiceIndex, known: Sc
 def sidecar_base(
     namespace: str,
     sidecar: SidecarConfig | None,
-    visible: VisibleServices,
+    visible: Callable[[], VisibleServices],
     registry: Registry,
     index: VirtualServiceIndex,
     known: ScopeBase | None,
 ) -> ScopeBase:
     """Return what sidecars of `namespace` with the Sidecar `sidecar` see (None: everything that is visible).
 
+    `visible` returns all that the namespace sees: a Sidecar that imports less does not ask for it.
     `known` is the base of an earlier snapshot: unchanged parts keep their objects, and if all parts are
     unchanged, `known` itself is returned.
     """
     egress = sidecar.spec.egress if sidecar is not None else ()
     if not egress:
-        return _whole_base(namespace, sidecar, visible, index, known)
+        return _whole_base(namespace, sidecar, visible(), index, known)
     trimmer = Trimmer(known.trims if known is not None else None)
     services: dict[str, Service] = {}
     listeners: list[EgressListener] = []
@@ -138,7 +139,7 @@ def _routed_hidden(visible: VisibleServices, rules: Rules, trimmer: Trimmer) -> 
 def _listener(
     spec: models.IstioEgressListener,
     namespace: str,
-    visible: VisibleServices,
+    visible: Callable[[], VisibleServices],
     registry: Registry,
     index: VirtualServiceIndex,
     trimmer: Trimmer,
@@ -148,7 +149,7 @@ def _listener(
     port = port_to_match(spec)
     rules = import_virtual_services(hosts, index, namespace)
     if hosts.is_everything and not port:
-        services = visible.services
+        services = visible().services
     else:
         services = ChunkedSequence(import_services(hosts, registry, namespace, port, trimmer))
     # Sequences are equal only if they have the same objects.
