@@ -178,6 +178,7 @@ def followed(sizes: int) -> list[Row]:
         for kind in few
     ]
     connected = followed_changes.measure(small, followed_changes.CONNECTED)
+    rows += _concerning_one(sizes)
     return rows + [
         Row(
             f"{kind}, {followed_changes.CONNECTED:,} proxies, {small:,} services",
@@ -185,6 +186,33 @@ def followed(sizes: int) -> list[Row]:
         )
         for kind, each in connected.items()
     ]
+
+
+def _concerning_one(sizes: int) -> list[Row]:
+    """Changes that concern one proxy: of many namespaces with a Sidecar each, and of one namespace."""
+    rows = []
+    for place, kinds, numbers, where in (
+        (followed_changes.apart, followed_changes.APART, followed_changes.APART_PROXIES, "a namespace each"),
+        (
+            followed_changes.together,
+            followed_changes.TOGETHER,
+            followed_changes.TOGETHER_PROXIES,
+            "one namespace",
+        ),
+    ):
+        connected = numbers[: sizes + 1]
+        found = [followed_changes.measure(each, each, kinds, place=place) for each in connected]
+        for kind in kinds:
+            spent = " and ".join(f"{each[kind].milliseconds:.1f}" for each in found)
+            sizes_said = " and ".join(f"{each:,}" for each in connected)
+            rows.append(
+                Row(
+                    f"{kind}, {where} with Sidecar `./*`: with {sizes_said} proxies",
+                    f"{spent} ms, {found[-1][kind].asked:,} asked",
+                    "asks one",
+                )
+            )
+    return rows
 
 
 def analysed(sizes: int) -> list[Row]:

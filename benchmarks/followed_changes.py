@@ -1,7 +1,8 @@
 """(k) What a change costs the mesh and the translation, by how many services and connected proxies there are.
 
 The meshes are as users have them: ten namespaces, proxies that are endpoints of the services, a
-VirtualService and a DestinationRule for each service.
+VirtualService and a DestinationRule for each service. In others each proxy has a namespace of its own, to
+which a Sidecar confines it (`apart`), or all share one (`together`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,39 @@ class Followed:
     asked: int
 
 
+Place = Callable[[Documents], Documents]
+"""Puts the documents of a service into a namespace."""
+
+
+def spread(found: Documents) -> Documents:
+    """Leave them in one of the ten namespaces."""
+    return found
+
+
+def apart(found: Documents) -> Documents:
+    """Put them into a namespace of the service's own."""
+    return _moved(found, f"of-{found[0]['metadata']['name']}")
+
+
+def together(found: Documents) -> Documents:
+    """Put all services into one namespace."""
+    return _moved(found, "one")
+
+
+def _moved(found: Documents, namespace: str) -> Documents:
+    return [{**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in found]
+
+
+CONFINED: Documents = [
+    {
+        "apiVersion": NETWORKING,
+        "kind": "Sidecar",
+        "metadata": {"name": "default", "namespace": "istio-system"},
+        "spec": {"egress": [{"hosts": ["./*"]}]},
+    }
+]
+
+
 def with_rules(number: int, *, canary: int = 0, connections: int = 100, weight: int = 1) -> Documents:
     """The documents of service `number`, with a VirtualService and a DestinationRule."""
     found = documents(number)
@@ -49,9 +83,9 @@ def with_rules(number: int, *, canary: int = 0, connections: int = 100, weight: 
     ]
 
 
-def sidecar(number: int) -> mizzen.Proxy:
+def sidecar(number: int, place: Place = spread) -> mizzen.Proxy:
     """The sidecar of the workload of service `number`."""
-    service, workload = documents(number)[:2]
+    service, workload = place(documents(number))[:2]
     name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
     address = workload["spec"]["address"]
     return mizzen.Proxy.from_node(
@@ -64,22 +98,27 @@ def sidecar(number: int) -> mizzen.Proxy:
 
 class _Connected:
     """A mesh of so many services, and so many proxies that were given what they are to have. With
-    `certificates` they speak mutual TLS with each other."""
+    `certificates` they speak mutual TLS with each other. Not in ten namespaces, a Sidecar confines them."""
 
-    def __init__(self, services: int, proxies: int, *, certificates: bool = False) -> None:
-        names = {f"{number}.yaml": with_rules(number) for number in range(services)}
+    def __init__(
+        self, services: int, proxies: int, *, certificates: bool = False, place: Place = spread
+    ) -> None:
+        self._place = place
+        names = {f"{number}.yaml": place(with_rules(number)) for number in range(services)}
         for documents_of_service in names.values():
             documents_of_service[1]["spec"]["serviceAccount"] = "default"
+        if place is not spread:
+            names["confined.yaml"] = CONFINED
         self._store = ConfigStore()
         self._store.apply({name: parse_documents(text(each), name) for name, each in names.items()})
         self._mesh = Mesh.build(self._store.configs(), MeshConfig(), certificates_served=certificates)
         self._translation = ContainedTranslation(self._mesh)
         for number in range(proxies):
-            self._translation.translate(sidecar(number))
+            self._translation.translate(sidecar(number, place))
         list(self._translation.concerned())
 
     def change(self, name: str, content: Documents | None) -> Followed:
-        parsed = None if content is None else parse_documents(text(content), name)
+        parsed = None if content is None else parse_documents(text(self._place(content)), name)
         change = self._store.apply({name: parsed})
         began = time.thread_time()
         self._mesh, delta = self._mesh.updated(change)
@@ -102,7 +141,7 @@ def _denied(number: int) -> Documents:
 
 def _policy(kind: str, spec: dict[str, Any]) -> Documents:
     """A policy of one workload."""
-    metadata = {"name": "one", "namespace": f"namespace-{_CHANGED % NAMESPACES}"}
+    metadata = {"name": f"service-{_CHANGED}", "namespace": f"namespace-{_CHANGED % NAMESPACES}"}
     selector = {"matchLabels": {"app": f"service-{_CHANGED}"}}
     return [
         {
@@ -129,15 +168,24 @@ KINDS: dict[str, Callable[[int], tuple[str, Documents | None]]] = {
 SECURITY = ("PeerAuthentication of one workload", "AuthorizationPolicy of one workload")
 SECURED_SERVICES = (100, 1_000)
 SECURED_PROXIES = 100
+APART_PROXIES = (10, 100, 1_000)
+TOGETHER_PROXIES = (100, 1_000)
+APART = ("VirtualService", "endpoint", "AuthorizationPolicy of one workload")
+TOGETHER = ("AuthorizationPolicy of one workload",)
 PROMISED_GROWTH = 2
 """So much more a policy of one workload may cost with ten times the services."""
 
 
 def measure(
-    services: int, proxies: int, kinds: Iterable[str] = KINDS, *, certificates: bool = False
+    services: int,
+    proxies: int,
+    kinds: Iterable[str] = KINDS,
+    *,
+    certificates: bool = False,
+    place: Place = spread,
 ) -> dict[str, Followed]:
     """Return what each kind of change costs; the first of each is not counted."""
-    connected = _Connected(services, proxies, certificates=certificates)
+    connected = _Connected(services, proxies, certificates=certificates, place=place)
     gc.collect()
     gc.freeze()
     try:

@@ -1,5 +1,5 @@
-"""A change that concerns one of many connected proxies costs that one, and nothing outdated stays in memory for
-the others."""
+"""A change that concerns one of many connected proxies costs that one. For the others nothing outdated stays
+in memory."""
 
 from __future__ import annotations
 
