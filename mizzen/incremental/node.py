@@ -279,6 +279,10 @@ class Derived(Node, Generic[Value]):
         """Return True if a new value equals the last one, so that the readers need not run."""
         return before is value or bool(before == value)
 
+    def agrees(self, before: Value, value: Value) -> bool:
+        """Return True if a check finds no fault in the cached value, after the function returned `value`."""
+        return self.same(before, value)
+
     def replaced(self, before: Value, value: Value) -> None:
         """React to a changed value. `before` may be NOTHING."""
 
@@ -304,7 +308,7 @@ class Derived(Node, Generic[Value]):
             value = self._database.once_more(self._compute)
         finally:
             self._running = False
-        if value is not NOTHING and not self.same(self._value, value):
+        if value is not NOTHING and not self.agrees(self._value, value):
             raise CheckError.of(self.name, self.key, self._value, value)
 
 

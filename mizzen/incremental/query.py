@@ -38,6 +38,9 @@ class _Remembered(Derived[Value]):
     def same(self, before: Value, value: Value) -> bool:
         return self._query.same(before, value)
 
+    def agrees(self, before: Value, value: Value) -> bool:
+        return self._query.agrees(before, value)
+
     def replaced(self, before: Value, value: Value) -> None:
         if before is not NOTHING:
             self._query.release(before)
@@ -50,9 +53,11 @@ class Query(Generic[*Key, Value]):
     which none is made yet exceeds Python's limit of calls; the RecursionError is not remembered.
 
     `same` tells whether a new value equals the last one, so that readers need not run; the default is `==`.
+    `compared` returns what of a value is compared in a check; without it, values that know only identity are
+    not checked.
     """
 
-    __slots__ = ("_nodes", "_same", "database", "function", "name")
+    __slots__ = ("_compared", "_nodes", "_same", "database", "function", "name")
 
     checkable: ClassVar[bool] = True
     """True if a value can be compared with one that is computed again."""
@@ -63,11 +68,13 @@ class Query(Generic[*Key, Value]):
         name: str,
         function: Callable[[*Key], Value],
         same: Callable[[Value, Value], bool] | None = None,
+        compared: Callable[[Value], Any] | None = None,
     ) -> None:
         self.database = database
         self.name = name
         self.function = function
         self._same = same
+        self._compared = compared
         self._nodes: dict[tuple[Any, ...], _Remembered[Value]] = {}
 
     def __call__(self, *key: *Key) -> Value:
@@ -102,6 +109,12 @@ class Query(Generic[*Key, Value]):
     def same(self, before: Value, value: Value) -> bool:
         """Return True if a new value equals the last one."""
         return before is value or bool((self._same or _equal)(before, value))
+
+    def agrees(self, before: Value, value: Value) -> bool:
+        """Return True if a cached value and one that is computed again have the same content."""
+        if self._compared is not None:
+            return bool(self._compared(before) == self._compared(value))
+        return self.same(before, value) or type(value).__eq__ is object.__eq__
 
     def forget(self, key: tuple[Any, ...]) -> None:
         """Drop the value for `key`, which has no readers."""

@@ -11,6 +11,7 @@ No IO, no clock, no tasks: the caller decides when work is done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
@@ -54,11 +55,13 @@ class Translation:
     """The snapshot of each proxy, kept up to date with a mesh.
 
     If translating for a proxy raises an exception, the state stays as it was before. `ContainedTranslation`
-    finds the document that causes it. Translations of similar meshes share a `memo`.
+    finds the document that causes it. Translations of similar meshes share a `memo`. `checking` is as in
+    `Database`, for tests.
     """
 
-    def __init__(self, mesh: Mesh, memo: Memo | None = None) -> None:
+    def __init__(self, mesh: Mesh, memo: Memo | None = None, *, checking: bool = False) -> None:
         self._mesh = mesh
+        self._checking = checking
         self._memo = memo if memo is not None else Memo()
         self._overlays = Overlays()
         self._no_secrets = Collection(type_urls.SECRET, {})
@@ -69,15 +72,17 @@ class Translation:
 
     def _begin(self) -> None:
         """Reset to a state in which nothing is computed."""
-        database = self._database = Database()
+        database = self._database = Database(checking=self._checking)
         self._recorded = RecordedMesh(database, self._mesh)
         self._shared = ProxyClasses(database, self._mesh, self._memo)
         self._classes = Query(database, "class of a proxy", self._class_of)
         self._settings = Query(database, "settings of a class of sidecars", self._settings_of)
-        self._sidecars = Query(database, "inbound resources of a sidecar", self._sidecar_of)
-        self._gateways = Query(database, "gateway resources", self._gateway_of)
-        self._owns = Query(database, "resources of one workload", self._own_of)
-        self._snapshots = Query(database, "what a proxy is sent", self._made_for)
+        self._sidecars = Query(
+            database, "inbound resources of a sidecar", self._sidecar_of, compared=_of_workload
+        )
+        self._gateways = Query(database, "gateway resources", self._gateway_of, compared=_of_workload)
+        self._owns = Query(database, "resources of one workload", self._own_of, compared=_of_workload)
+        self._snapshots = Query(database, "what a proxy is sent", self._made_for, compared=_of_proxy)
 
     @property
     def mesh(self) -> Mesh:
@@ -153,7 +158,7 @@ class Translation:
 
     def beside(self, mesh: Mesh) -> Translation:
         """Return a translation of a different mesh, which shares the memo and so all unchanged parts."""
-        return Translation(mesh, self._memo)
+        return Translation(mesh, self._memo, checking=self._checking)
 
     def fork(self, proxy: Proxy) -> Translation:
         """Return a separate translation of the same mesh, with a copy of the shared resources for `proxy`."""
@@ -325,3 +330,18 @@ class Translation:
             self._memo,
             shared.gateway_routes,
         )
+
+
+def _of_workload(made: WorkloadResources) -> Any:
+    """Return the content of a workload's resources, for checks."""
+    resources = (*made.clusters, *made.listeners, *made.routes)
+    return _content(resources), made.diagnostics, made.secrets, made.hidden_listeners, made.chain_origins
+
+
+def _of_proxy(made: _Made) -> Any:
+    """Return the content of what a proxy is sent, for checks."""
+    return _content(made[0]), made[1]
+
+
+def _content(resources: Iterable[Resource]) -> Any:
+    return {(each.type_url, each.name): (each.version, set(each.origins)) for each in resources}

@@ -84,11 +84,11 @@ def unrelated(number: int) -> Contents:
 class Follower:
     """The mesh and its translation as they follow what the files say."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, checking: bool = False) -> None:
         self.store = ConfigStore()
         self.mesh_config = MeshConfig()
         self.mesh = Mesh.build((), self.mesh_config)
-        self.translation = Translation(self.mesh)
+        self.translation = Translation(self.mesh, checking=checking)
         self.files: Contents = {}
         self.comments = 0
 
@@ -175,8 +175,17 @@ def test_following_files_ends_where_a_new_build_ends(
     follow(batches, proxies)
 
 
-def follow(batches: list[Batch], proxies: list[mizzen.Proxy]) -> None:
-    follower = Follower()
+@settings(max_examples=15)
+@given(
+    histories(),
+    st.lists(st.sampled_from(PROXIES), min_size=3, max_size=3, unique=True),
+)
+def test_no_read_of_a_translation_goes_unrecorded(batches: list[Batch], proxies: list[mizzen.Proxy]) -> None:
+    follow(batches, proxies, checking=True)
+
+
+def follow(batches: list[Batch], proxies: list[mizzen.Proxy], *, checking: bool = False) -> None:
+    follower = Follower(checking=checking)
     pushed = Pushed(follower.translation)
     for number, batch in enumerate(batches):
         for step in range(batch.unrelated):

@@ -224,6 +224,27 @@ class TestChecking:
         with pytest.raises(CheckError, match=r"mapped\('a'\) is remembered as 2 and computed as 3"):
             mapped.get("a")
 
+    def test_values_that_know_only_identity_are_checked_by_their_content(self) -> None:
+        database = Database(checking=True)
+        hidden = ["a"]
+
+        class Made:
+            content = ""
+
+        def make() -> Made:
+            made = Made()
+            made.content = hidden[0]
+            return made
+
+        unchecked = Query(database, "unchecked", make)
+        checked = Query(database, "checked", make, compared=lambda made: made.content)
+        assert unchecked() is unchecked()
+        assert checked() is checked()
+        hidden[0] = "b"
+        assert unchecked() is unchecked()
+        with pytest.raises(CheckError, match="checked"):
+            checked()
+
     def test_a_group_whose_parts_come_from_elsewhere_is_found(self) -> None:
         database = Database(checking=True)
         hidden = [1]
