@@ -10,6 +10,7 @@ from hypothesis import given, settings
 
 from tests.properties.translator.changing_meshes import DOCUMENTS, FILES, proxy
 from tests.properties.translator.drawn_world import (
+    CORE,
     LABELS,
     NETWORKING,
     POLICIES,
@@ -21,8 +22,8 @@ from tests.properties.translator.test_following_files import Batch, follow
 
 PLACES = ("default", "shop", "a", "b", "istio-system")
 HOSTS = (
-    "a.default.svc.cluster.local",
-    "b.shop.svc.cluster.local",
+    "d.default.svc.cluster.local",
+    "s.shop.svc.cluster.local",
     "a.a.svc.cluster.local",
     "b.b.svc.cluster.local",
     "x.example",
@@ -35,7 +36,7 @@ ENTRIES = (
     "./*",
     "istio-system/*",
     "a/*",
-    "shop/b.shop.svc.cluster.local",
+    "shop/s.shop.svc.cluster.local",
     "default/*.default.svc.cluster.local",
     "*/x.example",
     "*/*.example",
@@ -59,7 +60,9 @@ WORLD = World(
     kinds=(
         "Service",
         "WorkloadEntry",
+        "WorkloadEntry",
         "ServiceEntry",
+        "DestinationRule",
         "DestinationRule",
         "VirtualService",
         "delegate",
@@ -99,19 +102,23 @@ documents = st.one_of(*(DOCUMENTS[kind](WORLD) for kind in WORLD.kinds), securit
 some = st.lists(documents, min_size=1, max_size=2)
 
 
+def standing(draw: st.DrawFn, place: str) -> list[dict[str, Any]]:
+    """A Sidecar of a namespace, a service, and a rule from there to a service that need not be imported."""
+    entries = draw(st.lists(st.sampled_from(ENTRIES[:8]), min_size=1, max_size=2))
+    route = [{"route": [{"destination": {"host": draw(st.sampled_from(HOSTS[:4]))}}]}]
+    ports = [{"name": "http", "port": 80}]
+    return [
+        document("Sidecar", NETWORKING, place, "standing", spec={"egress": [{"hosts": entries}]}),
+        document("Service", CORE, place, place[0], spec={"selector": {"app": "a"}, "ports": ports}),
+        document("VirtualService", NETWORKING, place, "standing", spec={"hosts": [place[0]], "http": route}),
+    ]
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Batch]:
-    """A Sidecar in most namespaces, documents, and how they change."""
-    standing = [
-        document(
-            "Sidecar",
-            NETWORKING,
-            place,
-            "standing",
-            spec={"egress": [{"hosts": draw(st.lists(st.sampled_from(ENTRIES), min_size=1, max_size=2))}]},
-        )
-        for place in draw(st.sets(st.sampled_from(PLACES[:4]), min_size=2))
-    ]
+    """What stands in most namespaces, documents, and how they change."""
+    places = draw(st.sets(st.sampled_from(PLACES[:4]), min_size=2))
+    there = [each for place in sorted(places) for each in standing(draw, place)]
     first = draw(st.fixed_dictionaries(dict.fromkeys(FILES, some)))
     batches = st.builds(
         Batch,
@@ -122,7 +129,7 @@ def histories(draw: st.DrawFn) -> list[Batch]:
         unrelated=st.sampled_from((0,) * 12 + (17, 35)),
     )
     changes = draw(st.lists(batches, min_size=2, max_size=9))
-    return [Batch({**first, "sidecars.yaml": standing}), *changes]
+    return [Batch({**first, "standing.yaml": there}), *changes]
 
 
 @settings(max_examples=20)
