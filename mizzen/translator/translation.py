@@ -129,9 +129,14 @@ class Translation:
             yield from self._noted()
 
     def _noted(self) -> Iterator[Proxy]:
-        self._concerned.update((watch.key[0], None) for watch in self._database.take_stale())
-        while self._concerned:
-            yield self._concerned.popitem()[0]
+        while True:
+            # Again after each round: translating for one of them may update resources that it shares with
+            # proxies that were not noted yet.
+            self._concerned.update((watch.key[0], None) for watch in self._database.take_stale())
+            if not self._concerned:
+                return
+            while self._concerned:
+                yield self._concerned.popitem()[0]
 
     def knows(self, proxy: Proxy) -> bool:
         """Return whether the shared resources for `proxy` exist, or are known to fail."""

@@ -171,6 +171,17 @@ def test_the_first_document_for_one_workload_asks_for_that_one(kind: str) -> Non
         assert [proxy.labels for proxy in asked] == [LABELS]
 
 
+def test_a_rule_that_looks_at_one_workloads_labels_asks_all_that_it_serves() -> None:
+    """The one is translated first, and brings what it shares with all others up to date."""
+    connected = Connected(FEW, lambda _: "one")
+    route = [{"destination": {"host": "s1"}}]
+    http = [{"match": [{"sourceLabels": LABELS}], "timeout": "1s", "route": route}, {"route": route}]
+    spec = {"hosts": ["new.example"], "http": http}
+    asked = connected.follow("rule", [document("VirtualService", "rule", "one", spec)])
+    assert len(asked) >= FEW
+    assert len({proxy.labels["app"] for proxy in asked}) == FEW
+
+
 def test_classes_that_no_change_concerns_keep_no_outdated_mesh_in_memory() -> None:
     connected = Connected(FEW, "n{}".format)
     meshes = []
