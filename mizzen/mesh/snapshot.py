@@ -363,7 +363,7 @@ class Mesh(ProxyQuestions):
 
     def advanced(self, scope: SidecarScope) -> SidecarScope:
         """Return a sidecar's scope of an earlier snapshot as one of this snapshot. The difference between the
-        two snapshots must not concern it (`Touched`); so the cost does not depend on its size."""
+        two snapshots must not concern it (`NamedDifference`); so the cost does not depend on its size."""
         return self._scopes.advanced(
             scope, self.registry, self.virtual_service_index, self.destination_rule_index
         )

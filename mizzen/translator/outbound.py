@@ -130,7 +130,7 @@ class OutboundResources:
 
     def advance(self, mesh: Mesh) -> None:
         """Go over to `mesh`, which must not differ in anything that concerns sidecars of the profile
-        (`Touched`). So an outdated mesh does not stay in memory."""
+        (`NamedDifference`). So an outdated mesh does not stay in memory."""
         self.builder = self.builder.advanced(mesh)
 
     def difference(self, mesh: Mesh) -> ScopeDifference:

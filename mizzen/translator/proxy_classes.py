@@ -11,10 +11,10 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from mizzen.incremental import Database, Lookup, Table
+from mizzen.mesh.named_difference import NamedDifference
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.scope.reach import Reach, Reaches
 from mizzen.mesh.snapshot import Mesh
-from mizzen.mesh.touched import Touched
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.label_layers import LabelLayers
 from mizzen.translator.label_rules import LabelRules
@@ -124,12 +124,12 @@ class ProxyClasses:
         self._wider.renew(self._rules)
         self._forget_unused(relabelled=rules is not self._rules)
         try:
-            touched = Touched.between(before, mesh)
+            difference = NamedDifference.between(before, mesh)
         except Exception:
             # A fault: each class will meet it, or not, when it is updated.
-            touched = Touched(everyone=True, gateways=True)
-        self._behind.update(dict.fromkeys(touched.sidecars(self._reaches)))
-        if touched.gateways:
+            difference = NamedDifference(everyone=True, gateways=True)
+        self._behind.update(dict.fromkeys(difference.sidecars(self._reaches)))
+        if difference.gateways:
             self._behind.update(self._gateways)
         for proxy_class in tuple(islice(self._turns, -(-len(self._turns) // _TURNS))):
             self._turns[proxy_class] = self._turns.pop(proxy_class)

@@ -29,7 +29,7 @@ _MOST: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class NamedDifference:
     """What the differences between two snapshots concern: sidecars of any namespace (`everyone`), gateways,
     the sidecars of some `namespaces`, and those that import something `named`."""
 
@@ -39,7 +39,7 @@ class Touched:
     named: frozenset[Named] = frozenset()
 
     @classmethod
-    def between(cls, before: Mesh, after: Mesh) -> Touched:
+    def between(cls, before: Mesh, after: Mesh) -> NamedDifference:
         """Compare two snapshots with the same settings. The cost depends only on the differences."""
         found = _Search(before, after)
         gateways = bool(found.services or found.destination_hosts)
