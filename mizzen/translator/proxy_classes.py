@@ -149,9 +149,9 @@ class ProxyClasses:
         """Forget classes that no proxy needed for a while, and layers that none needs now. `relabelled`:
         rules that look at labels changed."""
         # No call for each class: there may be very many, and a change concerns few.
-        read, read_over = self._shared.keys_read, self._laid.keys_read
-        for proxy_class, live in self._live.items():
-            live.unused = 0 if proxy_class in read else live.unused + 1
+        read_over = self._laid.keys_read
+        for live in self._live.values():
+            live.unused += 1
         unused = [proxy_class for proxy_class, live in self._live.items() if live.unused > _UNUSED_UPDATES]
         unused += [each for each in self._layered if each not in read_over]
         if relabelled:
@@ -170,6 +170,10 @@ class ProxyClasses:
     def changed(self) -> Iterator[None]:
         """Update the resources that queries read, in steps. Discard those whose update fails, so that their
         readers run again."""
+        read = self._shared.keys_read
+        for proxy_class, live in self._live.items():
+            if proxy_class in read:
+                live.unused = 0
         for proxy_class in tuple({**self._behind, **self._layers_behind}):
             if not self._shared.is_read(proxy_class):
                 continue

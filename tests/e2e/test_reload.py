@@ -190,9 +190,9 @@ async def test_a_thousand_files_at_once_are_few_pushes(mesh: LiveMesh, client: C
     aside.rename(mesh.config / "many")
     answer = await client.eventually("http://many-999.test/", lambda answer: answer.status_code == 200)
     assert answer.json()["workload"] == "reviews-v1"
-    await mesh.settled()
-    after = await sent(mesh)
     assert await metric(mesh, "mizzen_config_changes_total") - pushes <= 2
+    await mesh.settled()  # saves documents, so it counts as changes too
+    after = await sent(mesh)
     assert after["CDS"] - before["CDS"] <= 2
     assert after["RDS"] - before["RDS"] <= 2
     (mesh.config / "many").rename(mesh.directory / "away")

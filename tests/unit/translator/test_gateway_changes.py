@@ -52,7 +52,7 @@ def test_routes_of_gateways_that_are_gone_are_not_kept() -> None:
         values(living.translation)
     living.change(*stays)
     values(living.translation)
-    living.change(*stays, document("Sidecar", "other", {}, namespace="other"))  # forgets what nobody reads
+    living.change(*stays, service("other.example", 8080, "HTTP"))  # gateways forget what nobody reads
     assert list(values(living.translation)) == ["https.8443.https-8443.g1000.default"] == cached_names(living)
 
 

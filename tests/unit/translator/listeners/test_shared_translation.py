@@ -158,7 +158,7 @@ def test_a_profile_that_nobody_asks_for_is_forgotten() -> None:
     living.collections(router())
     living.collections(proxy())
     for number in range(proxy_classes._UNUSED_UPDATES + 1):
-        living.change(A_MOVED if number % 2 else A, OWN if number % 3 else A_MOVED)
+        living.change(A if number % 2 else A_MOVED, OWN if number % 3 else service("b.example", 8080, "HTTP"))
         living.collections(proxy())
     assert living.translation.profiles == 1
 
