@@ -120,8 +120,9 @@ class Translation:
         """Yield the proxies whose snapshots may differ since the last call.
 
         These are the proxies that read something that changed, and those whose translation failed. The shared
-        resources are updated between yields, class by class. Each proxy is yielded only once, so the caller
-        must remember those that it does not translate at once.
+        resources are updated between yields, class by class. The caller must remember those that it does not
+        translate at once. A proxy is yielded again if something that it shares was updated after it was
+        translated.
         """
         self._concerned.update(self._failing)
         yield from self._noted()

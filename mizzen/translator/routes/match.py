@@ -99,7 +99,9 @@ def _asks_for_no_header(match: HTTPMatchRequest) -> bool:
     return (
         not match.headers
         and not match.without_headers
-        and match.method is match.authority is match.scheme is None
+        and match.method is None
+        and match.authority is None
+        and match.scheme is None
     )
 
 

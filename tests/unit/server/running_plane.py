@@ -102,8 +102,14 @@ class Running:
         self.sent = Sent()
         self.tracked: list[Tracked] = []
         self.metrics = Metrics("test")
-        self.plane = ControlPlane(Configuration(), self._translate, self.metrics, self._follow)
+        self.settled = 0
+        self.plane = ControlPlane(
+            Configuration(), self._translate, self.metrics, self._follow, settled=self._settle
+        )
         self.plane.serve_through(self.sent)
+
+    def _settle(self) -> None:
+        self.settled += 1
 
     def _follow(self, seen: float, documents: Sequence[str], more: int) -> Tracked:
         self.tracked.append(Tracked())

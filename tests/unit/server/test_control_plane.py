@@ -301,6 +301,13 @@ async def test_a_change_does_not_wait_for_a_proxy_of_a_new_kind(
     await coming
 
 
+async def test_the_collector_ignores_what_each_step_of_a_first_translation_made(running: Running) -> None:
+    running.translation.steps = lambda proxy: iter([None] * 3)
+    before = running.settled
+    await running.connects("one")
+    assert running.settled == before + 3
+
+
 async def test_what_only_a_proxy_that_left_needed_is_forgotten(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
