@@ -22,8 +22,8 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.rules.gateways import GatewayServer
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.translator.base.cluster_names import parse_cluster_name
-from mizzen.translator.listeners.authorization import RuleName
-from mizzen.translator.listeners.http_filters.jwt_authn import provider_name, token_rules
+from mizzen.translator.filters.authorization import RuleName
+from mizzen.translator.filters.http.jwt_authn import provider_name, token_rules
 from mizzen.translator.listeners.inbound import VIRTUAL_INBOUND
 from mizzen.translator.on_demand import Translates
 from mizzen.translator.part_origins import OutboundParts

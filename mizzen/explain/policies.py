@@ -9,8 +9,8 @@ from mizzen.explain.answer import Lost, Step
 from mizzen.explain.origins import PartOrigins, Places
 from mizzen.simulate import RunnerUp, Verdict
 from mizzen.simulate.verdict import Decision, Failure, Met, PolicyStep
-from mizzen.translator.listeners.authorization import RuleName
-from mizzen.translator.listeners.external_authorization import authorizer_named_in
+from mizzen.translator.filters.authorization import RuleName
+from mizzen.translator.filters.external_authorization import authorizer_named_in
 
 
 def policy_steps(verdict: Verdict, origins: PartOrigins) -> Iterator[Step]:

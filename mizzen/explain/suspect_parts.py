@@ -19,12 +19,10 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from mizzen.explain.chain_words import chains
 from mizzen.explain.origins import PartOrigins, Places
-from mizzen.translator.base.dynamic_metadata import JWT_FILTER
+from mizzen.translator.filters.declared import Filter
+from mizzen.translator.filters.http import HTTP_FILTERS
+from mizzen.translator.filters.network import NETWORK_FILTERS
 from mizzen.translator.listeners.http_connection_manager import NAME as HTTP_CONNECTION_MANAGER
-from mizzen.translator.listeners.http_filters.rbac import EXTERNAL_NAME as HTTP_AUTHORIZER
-from mizzen.translator.listeners.http_filters.rbac import NAME as HTTP_RBAC
-from mizzen.translator.listeners.network_filters.rbac import EXTERNAL_NAME as NETWORK_AUTHORIZER
-from mizzen.translator.listeners.network_filters.rbac import NAME as NETWORK_RBAC
 from mizzen.translator.translate_result import MESSAGES, TYPE_URLS
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -42,13 +40,9 @@ _NAMED: Final = (
     re.compile(r": ([^:\n]{4,200})$"),
 )
 
-_POLICY_FILTERS: Final = {
-    HTTP_RBAC: "AuthorizationPolicy",
-    HTTP_AUTHORIZER: "AuthorizationPolicy",
-    NETWORK_RBAC: "AuthorizationPolicy",
-    NETWORK_AUTHORIZER: "AuthorizationPolicy",
-    JWT_FILTER: "RequestAuthentication",
-}
+_FILTERS: Final[tuple[Filter[Any], ...]] = (*HTTP_FILTERS, *NETWORK_FILTERS)
+_POLICY_FILTERS: Final = {each.name: each.policy.kind for each in _FILTERS if each.policy is not None}
+"""The filters that are made from policies, by name, with the kind of the policies."""
 
 _POLICY_FIELDS: Final = frozenset(
     {

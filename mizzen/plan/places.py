@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mizzen.explain.origins import PartOrigins, Places
-from mizzen.translator.listeners.authorization import RuleName
+from mizzen.translator.filters.authorization import RuleName
 from mizzen.xds import type_urls
 
 Place = Callable[[PartOrigins], Places]

@@ -19,7 +19,7 @@ from mizzen.plan.message_differences import differences
 from mizzen.plan.places import of_policies, of_policy_rule, of_token_rule
 from mizzen.simulate.rbac import policy_words
 from mizzen.simulate.typed_config import unpacked
-from mizzen.translator.listeners.external_authorization import authorizer_named_in
+from mizzen.translator.filters.external_authorization import authorizer_named_in
 
 _FILTERS: Final = (http_rbac_pb2.RBAC, network_rbac_pb2.RBAC, jwt_authn_pb2.JwtAuthentication)
 _ALLOW: Final = rbac_pb2.RBAC.ALLOW

@@ -24,8 +24,8 @@ from mizzen.mesh.services.registry import ServiceInstance
 from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.clusters.inbound import inbound_clusters
+from mizzen.translator.filters.external_authorization import several_authorizers, unasked_about_tcp
 from mizzen.translator.listeners.auto_passthrough import PassthroughServices
-from mizzen.translator.listeners.external_authorization import several_authorizers, unasked_about_tcp
 from mizzen.translator.listeners.gateway import GatewayListenerBuilder
 from mizzen.translator.listeners.http3 import announcing_http3
 from mizzen.translator.listeners.inbound import (

@@ -1,1 +1,1 @@
-"""Listeners: of sidecars and gateways, their filter chains and filters."""
+"""Listeners: of sidecars and gateways, and their filter chains."""

@@ -32,9 +32,10 @@ from mizzen.translator.base.proxy_settings import (
     hides_debug_headers,
 )
 from mizzen.translator.base.typed_config import pack, typed
+from mizzen.translator.filters.http import http_filters
+from mizzen.translator.filters.http_filter import HttpFilterContext
+from mizzen.translator.filters.role import Role as Role
 from mizzen.translator.listeners.access_logs import access_logs
-from mizzen.translator.listeners.http_filters import HttpFilterContext, http_filters
-from mizzen.translator.listeners.roles import Role as Role
 
 NAME = "envoy.filters.network.http_connection_manager"
 _NO_TIMEOUT = timedelta(0)

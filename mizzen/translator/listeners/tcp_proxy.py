@@ -1,4 +1,4 @@
-"""The TCP proxy filter, after the filters that a chain needs before it (network_filters/)."""
+"""The TCP proxy filter, after the filters that a chain needs before it (filters/network/)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from mizzen.mesh.rules.security_policies import NO_POLICIES, WorkloadPolicies
 from mizzen.mesh.service import Protocol
 from mizzen.translator.base.config_sources import duration
 from mizzen.translator.base.typed_config import typed
+from mizzen.translator.filters.network import network_filters
+from mizzen.translator.filters.network_filter import NetworkFilterContext
+from mizzen.translator.filters.role import Role
 from mizzen.translator.listeners.access_logs import access_logs
-from mizzen.translator.listeners.network_filters import NetworkFilterContext, network_filters
-from mizzen.translator.listeners.roles import Role
 
 NAME = "envoy.filters.network.tcp_proxy"
 

@@ -9,10 +9,10 @@ import re
 from typing import Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
-from envoy.type.matcher.v3 import string_pb2
 
 from mizzen.config.models.virtual_service import HTTPMatchRequest, StringMatch
 from mizzen.translator.base.dynamic_metadata import claim
+from mizzen.translator.base.string_matcher import string_matcher
 
 _CLAIMS: Final = "@request.auth.claims"
 _BRACKETED: Final = re.compile(r"\[([^\[\]]+)\]")
@@ -55,19 +55,6 @@ def path_text(match: HTTPMatchRequest | None) -> str:
     if uri.prefix is not None:
         return uri.prefix + "*"
     return uri.regex if uri.regex is not None else "/*"
-
-
-def string_matcher(condition: StringMatch) -> Any:
-    """Return Envoy's StringMatcher for a condition that has a text. Regular expressions are RE2, and must
-    match the whole value."""
-    out = string_pb2.StringMatcher()
-    if condition.exact is not None:
-        out.exact = condition.exact
-    elif condition.prefix is not None:
-        out.prefix = condition.prefix
-    elif condition.regex is not None:
-        out.safe_regex.regex = condition.regex
-    return out
 
 
 def claim_path(header: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from envoy.config.route.v3 import route_components_pb2
 
 from mizzen.config.models.virtual_service import Destination, HTTPRoute, Percent
-from mizzen.translator.routes.fault import fraction, whole_percent
+from mizzen.translator.base.fractional_percent import fraction, whole_percent
 
 
 def mirror_policies(route: HTTPRoute, cluster_of: Callable[[Destination], str]) -> list[Any]:

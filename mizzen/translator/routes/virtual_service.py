@@ -20,6 +20,7 @@ from mizzen.mesh.rules.virtual_services import MESH, HttpRule, VirtualServiceRul
 from mizzen.translator.base.cluster_names import outbound_cluster_name
 from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.base.typed_config import pack
+from mizzen.translator.filters.http import route_settings
 from mizzen.translator.routes.action import (
     Destinations,
     apply_direct_response,
@@ -27,7 +28,6 @@ from mizzen.translator.routes.action import (
     encoded_timeout,
     forwarding,
 )
-from mizzen.translator.routes.cors import CORS_FILTER, cors_policy
 from mizzen.translator.routes.encoding import (
     CLUSTER,
     DECORATOR,
@@ -37,7 +37,6 @@ from mizzen.translator.routes.encoding import (
     encode,
     encoded_routes,
 )
-from mizzen.translator.routes.fault import FAULT_FILTER, http_fault
 from mizzen.translator.routes.hash_policy import hash_policy
 from mizzen.translator.routes.header_operations import apply_headers
 from mizzen.translator.routes.match import is_catch_all, path_text, route_match
@@ -215,16 +214,9 @@ def _route(
             called = f"{forwards.host}:{forwards.port}"
     # The name of the tracing span.
     out.decorator.operation = called + path_text(match)
-    _apply_filters(out, route)
+    for name, filter_settings in route_settings(route):
+        out.typed_per_filter_config[name].CopyFrom(pack(filter_settings))
     return encode(out) + action
-
-
-def _apply_filters(out: Any, route: HTTPRoute) -> None:
-    fault = http_fault(route.fault) if route.fault is not None else None
-    if fault is not None:
-        out.typed_per_filter_config[FAULT_FILTER].CopyFrom(pack(fault))
-    if route.cors_policy is not None:
-        out.typed_per_filter_config[CORS_FILTER].CopyFrom(pack(cors_policy(route.cors_policy)))
 
 
 def _metadata(config: Config[Any]) -> bytes:

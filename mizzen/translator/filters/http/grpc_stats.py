@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from envoy.extensions.filters.http.grpc_stats.v3 import config_pb2 as grpc_stats_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from google.protobuf import wrappers_pb2
 
 from mizzen.translator.base.typed_config import typed
-from mizzen.translator.listeners.http_filters.context import HttpFilterContext
+from mizzen.translator.filters.http_filter import HttpFilter, HttpFilterContext, HttpStep
+
+NAME: Final = "envoy.filters.http.grpc_stats"
 
 
 def grpc_stats(_: HttpFilterContext) -> Iterator[Any]:
@@ -18,4 +20,7 @@ def grpc_stats(_: HttpFilterContext) -> Iterator[Any]:
     statistics = grpc_stats_pb2.FilterConfig(
         emit_filter_state=True, stats_for_all_methods=wrappers_pb2.BoolValue(value=False)
     )
-    yield typed(hcm.HttpFilter, "envoy.filters.http.grpc_stats", statistics)
+    yield typed(hcm.HttpFilter, NAME, statistics)
+
+
+FILTER: Final = HttpFilter(NAME, HttpStep.GRPC_STATS, grpc_stats)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dynamic_forward_proxy_pb2
 
 from mizzen.translator.base.typed_config import typed
 from mizzen.translator.clusters.dns_resolution import dns_cache_config
-from mizzen.translator.listeners.network_filters.context import NetworkFilterContext
+from mizzen.translator.filters.network_filter import NetworkFilter, NetworkFilterContext, NetworkStep
+
+NAME: Final = "envoy.filters.network.sni_dynamic_forward_proxy"
 
 
 def sni_dynamic_forward_proxy(context: NetworkFilterContext) -> Iterator[Any]:
@@ -21,4 +23,7 @@ def sni_dynamic_forward_proxy(context: NetworkFilterContext) -> Iterator[Any]:
     config = sni_dynamic_forward_proxy_pb2.FilterConfig(
         dns_cache_config=dns_cache_config(name, family), port_value=port
     )
-    yield typed(listener_components_pb2.Filter, "envoy.filters.network.sni_dynamic_forward_proxy", config)
+    yield typed(listener_components_pb2.Filter, NAME, config)
+
+
+FILTER: Final = NetworkFilter(NAME, NetworkStep.SNI_DYNAMIC_FORWARD_PROXY, sni_dynamic_forward_proxy)

@@ -15,9 +15,11 @@ from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_p
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from mizzen.translator.base.typed_config import typed
-from mizzen.translator.listeners.http_filters.context import HttpFilterContext
-from mizzen.translator.listeners.roles import Role
+from mizzen.translator.filters.http_filter import HttpFilter, HttpFilterContext, HttpStep
+from mizzen.translator.filters.role import Role
 from mizzen.translator.tls.mesh_protocols import OFFER_KEY, OFFER_NAMESPACE
+
+NAME: Final = "envoy.filters.http.set_filter_state"
 
 _OFFERED: Final = "envoy.network.application_protocols"
 
@@ -35,4 +37,7 @@ def mesh_alpn(context: HttpFilterContext) -> Iterator[Any]:
         skip_if_empty=True,
     )
     config = set_filter_state_pb2.Config(on_request_headers=[value])
-    yield typed(hcm.HttpFilter, "envoy.filters.http.set_filter_state", config)
+    yield typed(hcm.HttpFilter, NAME, config)
+
+
+FILTER: Final = HttpFilter(NAME, HttpStep.ALPN, mesh_alpn)

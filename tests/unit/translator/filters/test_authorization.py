@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from mizzen.config import MeshConfig, parse_documents, to_config
-from mizzen.translator.listeners.authorization import enforcements
+from mizzen.translator.filters.authorization import enforcements
 
 HEAD = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
 MESH_CONFIG = MeshConfig.of(trust_domain="td", trust_domain_aliases=["old"])

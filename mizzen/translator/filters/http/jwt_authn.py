@@ -13,13 +13,14 @@ from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn_p
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from mizzen.config.document import Config
+from mizzen.config.group_kinds import REQUEST_AUTHENTICATION
 from mizzen.config.models import JWTRule, RequestAuthentication
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.mesh.rules.token_keys import keys_of
 from mizzen.translator.base.dynamic_metadata import JWT_FILTER, JWT_PAYLOAD
 from mizzen.translator.base.typed_config import typed
-from mizzen.translator.listeners.http_filters.context import HttpFilterContext
-from mizzen.translator.listeners.roles import Role
+from mizzen.translator.filters.http_filter import HttpFilter, HttpFilterContext, HttpStep
+from mizzen.translator.filters.role import Role
 
 UNUSABLE_KEY_SET: Final = (
     '{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"no-keys-known",'
@@ -105,3 +106,6 @@ def _valid_or_missing(name: str) -> Any:
     requirement.requires_any.requirements.add(provider_name=name)
     requirement.requires_any.requirements.add().allow_missing.SetInParent()
     return requirement
+
+
+FILTER: Final = HttpFilter(JWT_FILTER, HttpStep.AUTHENTICATION, jwt_authn, policy=REQUEST_AUTHENTICATION)

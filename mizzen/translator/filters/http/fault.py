@@ -1,50 +1,46 @@
-"""Fault injection: HTTPFaultInjection as Envoy's HTTPFault, for each route.
+"""Fault injection: the filter, and HTTPFaultInjection as Envoy's HTTPFault for each route.
 
 Source: https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPFaultInjection
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
-from envoy.type.v3 import percent_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
-from mizzen.config.models.virtual_service import FaultAbort, FaultDelay, HTTPFaultInjection, Percent
+from mizzen.config.models.virtual_service import FaultAbort, FaultDelay, HTTPRoute
 from mizzen.config.validation.faults import GRPC_STATUSES
 from mizzen.translator.base.config_sources import duration
+from mizzen.translator.base.fractional_percent import fraction, whole_percent
+from mizzen.translator.base.typed_config import typed
+from mizzen.translator.filters.http_filter import HttpFilter, HttpFilterContext, HttpStep
 
-FAULT_FILTER: Final = "envoy.filters.http.fault"
+NAME: Final = "envoy.filters.http.fault"
 
 GRPC_STATUS: Final = {name: code for code, name in enumerate(GRPC_STATUSES)}
 """The numbers of gRPC's status codes."""
 
 
-def fraction(percentage: Percent) -> Any:
-    """Return a percentage, which may have decimals, as Envoy's FractionalPercent in millionths."""
-    # Istio cuts off decimals below a millionth. Rounding first keeps 0.07 * 10000 from becoming 699.
-    return percent_pb2.FractionalPercent(
-        numerator=int(round(percentage.value * 10_000, 6)), denominator=percent_pb2.FractionalPercent.MILLION
-    )
+def fault(_: HttpFilterContext) -> Iterator[Any]:
+    """Yield the filter, for all connection managers."""
+    yield typed(hcm.HttpFilter, NAME, fault_pb2.HTTPFault())
 
 
-def whole_percent(percentage: int) -> Any:
-    """Return a whole percentage as Envoy's FractionalPercent."""
-    return percent_pb2.FractionalPercent(
-        numerator=percentage, denominator=percent_pb2.FractionalPercent.HUNDRED
-    )
-
-
-def http_fault(fault: HTTPFaultInjection) -> Any | None:
-    """Return the HTTPFault for a route, or None if `fault` contains nothing that Envoy can inject.
+def route_fault(route: HTTPRoute) -> Any | None:
+    """Return the HTTPFault for a route, or None if its `fault` contains nothing that Envoy can inject.
 
     As in Istio, an abort without a percentage never happens, and neither does a delay without one.
     """
+    if route.fault is None:
+        return None
     out = fault_pb2.HTTPFault()
-    if fault.delay is not None:
-        _apply_delay(out, fault.delay)
-    if fault.abort is not None:
-        _apply_abort(out, fault.abort)
+    if route.fault.delay is not None:
+        _apply_delay(out, route.fault.delay)
+    if route.fault.abort is not None:
+        _apply_abort(out, route.fault.abort)
     return out if out.HasField("delay") or out.HasField("abort") else None
 
 
@@ -67,3 +63,6 @@ def _apply_abort(out: Any, abort: FaultAbort) -> None:
         return
     if abort.percentage is not None:
         out.abort.percentage.CopyFrom(fraction(abort.percentage))
+
+
+FILTER: Final = HttpFilter(NAME, HttpStep.FAULT, fault, configure_route=route_fault)

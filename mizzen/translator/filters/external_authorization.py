@@ -27,7 +27,7 @@ from mizzen.mesh.rules.external_authorizers import provider_named
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.translator.base.cluster_names import outbound_cluster_name
 from mizzen.translator.base.config_sources import duration
-from mizzen.translator.listeners.authorization import rbac_rules
+from mizzen.translator.filters.authorization import rbac_rules
 
 NOTE_PREFIX: Final = "istio_ext_authz_"
 """Prefix of the keys in the note of the RBAC filter."""

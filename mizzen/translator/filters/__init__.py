@@ -1,0 +1,1 @@
+"""The filters of connections and requests. Each is one module in `http/` or `network/`."""
