@@ -45,11 +45,16 @@ class Accepted:
             return  # the usual case: the clients of a group accept the same
         if before is not None and before is not collection:
             replaced = collection.since(before).replaced
-            known = any(replaced is each and _includes(asked, names_before) for asked, each in self.steps)
-            if replaced and not known:
+            if replaced and not self._knows(replaced, names_before):
                 self.steps = ((names_before, replaced), *self.steps[: _STEPS - 1])
-        others = [state for state in self.states if not _includes(names, state[0])]
+        others = [state for state in self.states if state[0] is not names and not _includes(names, state[0])]
         self.states = ((names, collection), *others[: _STATES - 1])
+
+    def _knows(self, replaced: Mapping[str, Resource | None], names: Names) -> bool:
+        for asked, each in self.steps:  # noqa: SIM110 - twice as fast as any(), and asked at each ACK
+            if each is replaced and _includes(asked, names):
+                return True
+        return False
 
     def versions(self, name: str) -> Iterator[Resource]:
         """The accepted versions of a resource, newest first; none for a removed resource."""

@@ -91,9 +91,9 @@ class Channel:
         if reply is Reply.ACK:
             self.accepted_at = now
             self.accepted_version = outstanding.content.version
-            if self.isolation and not late and outstanding.on_trial == self.isolation.on_trial:
+            if self.isolation.parts and not late and outstanding.on_trial == self.isolation.on_trial:
                 self.move_on()
-            if not self.isolation:
+            if not self.isolation.parts:
                 self.nack = None
         if not late:
             self.deadline = None

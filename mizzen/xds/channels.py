@@ -78,6 +78,16 @@ class Channels:
         return channel
 
     @property
+    def costly(self) -> bool:
+        """True if the next step is costly: a search for a bad resource is running, or a client asks for many
+        names that do not exist.
+        """
+        for each in self.ranked:
+            if each.isolation.parts or (each.subscription.cut_short and each.subscription.owed):
+                return True
+        return False
+
+    @property
     def names(self) -> int:
         """Number of names that the client asks for, all types together."""
         total = 0

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from itertools import islice
 from typing import Any
 
@@ -19,8 +19,8 @@ from mizzen.xds.wire import Request, SotwRequest
 log = logging.getLogger("mizzen.xds")
 
 
-async def _fail(error: Exception) -> None:
-    raise error
+_Due = Response | Exception | None
+"""What the writing task does: write a response, fail, or (None) make the response in a turn."""
 
 
 async def uncancelled(operation: Awaitable[None]) -> None:
@@ -66,12 +66,14 @@ async def _set_of(names: Collection[str]) -> frozenset[str]:
 class StreamConnection:
     """The transport of one stream.
 
-    Each stream has one task that reads. A second task, which writes, starts in the stream's task group when a
-    response is due; there is at most one.
+    Each stream has one task that reads, and answers what it reads. A second task, which writes what a change
+    makes due, starts in the stream's task group with the first change and then waits for the next: a task for
+    each response would cost more than the response.
     """
 
     __slots__ = (
         "_context",
+        "_due",
         "_headers_sent",
         "_loop",
         "_neighbours",
@@ -108,6 +110,7 @@ class StreamConnection:
         self._loop = asyncio.get_running_loop()
         self._tasks: asyncio.TaskGroup | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._due: asyncio.Future[_Due] | None = None
         self._writing = False
         self._headers_sent = False
         self._timer: asyncio.TimerHandle | None = None
@@ -172,33 +175,42 @@ class StreamConnection:
     def wake(self, now: float | None = None) -> None:
         """Start to send what is due; return at once. `now` is the loop's time, if the caller has it.
 
-        A task starts only if there is something to send. When all clients of a group are woken, all their
+        Nothing is scheduled if there is nothing to send. When all clients of a group are woken, all their
         responses are made before the first is written. Responses on the same connection are then written
         right after each other, and share packets.
         """
         if self._tasks is None or self._writing:
             return  # the writing task polls again before it ends
-        if self.stream.costly:
-            self._start(self._send_in_turn())
-            return
-        try:
-            response = self.stream.poll(self._loop.time() if now is None else now)
-        except Exception as error:  # must not stop the caller from waking the other streams
-            sending = _fail(error)
-        else:
-            if response is None:
+        due: _Due = None
+        if not self.stream.costly:
+            try:
+                due = self.stream.poll(self._loop.time() if now is None else now)
+            except Exception as error:  # must not stop the caller from waking the other streams
+                due = error
+            if due is None:
                 self._rest()
                 return
-            sending = self._send(response)
-        self._start(sending)
-
-    def _start(self, sending: Coroutine[Any, Any, None]) -> None:
-        assert self._tasks is not None
         self._writing = True
+        if self._due is not None:
+            if not self._due.done():  # else the client is disconnecting
+                self._due.set_result(due)
+            return
+        writing = self._keep_writing(due)
         try:
-            self._writer = self._tasks.create_task(sending)
+            self._writer = self._tasks.create_task(writing)
         except RuntimeError:
-            sending.close()  # the client is disconnecting
+            writing.close()  # the client is disconnecting
+
+    async def _keep_writing(self, due: _Due) -> None:
+        while True:
+            if isinstance(due, Exception):
+                raise due
+            if due is None:
+                await self._send_in_turn()
+            else:
+                await self._send(due)
+            self._due = self._loop.create_future()
+            due = await self._due
 
     async def _answer(self) -> None:
         if self._writing:
@@ -247,7 +259,6 @@ class StreamConnection:
             )
         finally:
             self._writing = False
-            self._writer = None
         self._rest()
 
     def _rest(self) -> None:

@@ -85,7 +85,8 @@ class Group:
     @property
     def effective(self) -> Snapshot | None:
         """The snapshot that clients get: every rejected resource is replaced, or left out."""
-        self._settle()
+        if self._unsettled:
+            self._settle()
         return self._effective
 
     def _settle(self) -> None:

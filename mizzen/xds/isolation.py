@@ -14,46 +14,48 @@ from mizzen.xds.snapshot import Collection
 
 
 class Isolation:
-    """The search in one type of one client. It is false, and changes nothing, while no search is running."""
+    """The search in one type of one client. It changes nothing while no search is running.
 
-    __slots__ = ("_parts",)
+    Attributes:
+        parts: the parts of the names that are still to be tried, the one on trial first; empty while no
+            search is running.
+    """
+
+    __slots__ = ("parts",)
 
     def __init__(self) -> None:
-        self._parts: list[frozenset[str]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._parts)
+        self.parts: list[frozenset[str]] = []
 
     @property
     def on_trial(self) -> frozenset[str]:
         """The names that are tried now. A response has all other names as the client accepted them before."""
-        return self._parts[0] if self._parts else frozenset()
+        return self.parts[0] if self.parts else frozenset()
 
     @property
     def waiting(self) -> frozenset[str]:
         """The names that are tried later."""
-        return frozenset().union(*self._parts[1:])
+        return frozenset().union(*self.parts[1:])
 
     def rejected(self, suspects: Iterable[str]) -> None:
         """The client rejected a response with these new names (two or more): split them."""
         names = sorted(suspects)
         middle = (len(names) + 1) // 2
         tried = frozenset(names)
-        rest = [part - tried for part in self._parts]
-        self._parts = [frozenset(names[:middle]), frozenset(names[middle:]), *filter(None, rest)]
+        rest = [part - tried for part in self.parts]
+        self.parts = [frozenset(names[:middle]), frozenset(names[middle:]), *filter(None, rest)]
 
     def found(self, culprits: frozenset[str]) -> None:
         """These names are to blame: try the others of their part again without them."""
-        rest = [part - culprits for part in self._parts]
-        self._parts = [part for part in rest if part]
+        rest = [part - culprits for part in self.parts]
+        self.parts = [part for part in rest if part]
 
     def accepted(self) -> None:
         """The client accepted a response: the names on trial are good."""
-        if self._parts:
-            del self._parts[0]
+        if self.parts:
+            del self.parts[0]
 
     def allowed(self, target: Collection, good: Callable[[str], Resource | None]) -> Collection:
         """The collection to send now: `target`, where each name that is tried later has the version that
         `good` returns, or is left out if that is None.
         """
-        return target.without(self.waiting, good) if len(self._parts) > 1 else target
+        return target.without(self.waiting, good) if len(self.parts) > 1 else target

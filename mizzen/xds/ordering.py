@@ -45,9 +45,6 @@ listener, because the client asks for them only then.
 RETAINED: Final = (CLUSTER, ENDPOINT, SECRET)
 """Types whose removed resources stay until nothing that the client uses can refer to them."""
 
-_ORDERED: Final = frozenset({CLUSTER, *USERS})
-"""Types with an order between them. A change of other types alone, such as endpoints, is sent at once."""
-
 
 @dataclass(frozen=True, slots=True)
 class MakeBeforeBreak:
@@ -233,8 +230,8 @@ class Gate:
             for key in (*difference.arrived, *at_once):
                 self._retained.pop(key, None)
                 self._leaving.pop(key, None)
-        elif self._released is old and self.phase is Phase.REST and difference.types.isdisjoint(_ORDERED):
-            self._offered = self._warm = self._released = new
+        elif self._released is old and self.phase is Phase.REST and CLUSTER not in difference.types:
+            self._offered = self._warm = self._released = new  # nothing has to wait for anything
 
     def arrive(self, arrival: Arrival, now: float) -> None:
         """Act, and go to the next phase, if the table has an entry for this arrival."""

@@ -1,6 +1,7 @@
 """A group with its connected clients, and how a change reaches them."""
 
 import asyncio
+from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import chain, islice
 
@@ -9,11 +10,37 @@ from mizzen.xds.group import Group
 from mizzen.xds.names import NamePool
 
 _AT_ONCE = 1_000
-"""Number of clients woken before the event loop runs other tasks."""
+"""Number of clients woken before the event loop runs other tasks; also the number of groups."""
+
+
+class Waking:
+    """The groups that are woken after this turn of the event loop, all by one callback."""
+
+    def __init__(self) -> None:
+        self._groups: deque[ServedGroup] = deque()
+
+    def soon(self, served: "ServedGroup") -> None:
+        """Wake this group after the current turn."""
+        if not self._groups:
+            asyncio.get_running_loop().call_soon(self._wake)
+        self._groups.append(served)
+
+    def _wake(self) -> None:
+        try:
+            for _ in range(min(len(self._groups), _AT_ONCE)):
+                self._groups.popleft().wake()
+        finally:
+            if self._groups:  # also if one of them failed
+                asyncio.get_running_loop().call_soon(self._wake)
 
 
 class ServedGroup:
     """A group with its connected clients.
+
+    Args:
+        key: the key of the group.
+        names: the names that clients ask for.
+        waking: wakes the group after a change; shared by all groups of a server.
 
     Attributes:
         connections: the streams of the group, by `Client.number`.
@@ -23,7 +50,7 @@ class ServedGroup:
         linger: the timer that forgets the group after its last client has gone.
     """
 
-    def __init__(self, key: Hashable, names: NamePool) -> None:
+    def __init__(self, key: Hashable, names: NamePool, waking: Waking) -> None:
         self.group = Group(key, names=names)
         self.connections: dict[int, StreamConnection] = {}
         self.opening = asyncio.Lock()
@@ -31,7 +58,8 @@ class ServedGroup:
         self.made_on_demand = False
         self.linger: asyncio.TimerHandle | None = None
         self._touched: set[str] | None = set()
-        self._waking = False
+        self._waking = waking
+        self._is_waking = False
 
     def check_thread(self) -> None:
         """Check that the caller is in a thread with an event loop.
@@ -57,19 +85,20 @@ class ServedGroup:
             self._touched = None
         elif self._touched is not None:
             self._touched.update(type_urls)
-        if not self._waking:
-            self._waking = True
-            asyncio.get_running_loop().call_soon(self._wake)
+        if not self._is_waking:
+            self._is_waking = True
+            self._waking.soon(self)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Wake the clients that the changes of the last turn concern."""
         touched, self._touched = self._touched, set()
-        self._waking = False
-        concerned = (
+        self._is_waking = False
+        concerned = [
             connection
-            for connection in list(self.connections.values())
+            for connection in self.connections.values()
             if touched is None or not touched.isdisjoint(connection.stream.channels)
-        )
-        self._wake_some(concerned)
+        ]
+        self._wake_some(iter(concerned))
 
     def _wake_some(self, connections: Iterator[StreamConnection]) -> None:
         loop = asyncio.get_running_loop()

@@ -30,7 +30,7 @@ from mizzen.xds.peer import Peer, peer_of
 from mizzen.xds.refusal_log import RefusalLog
 from mizzen.xds.resource import Resource
 from mizzen.xds.response import Dialect, supports_ttl
-from mizzen.xds.served_group import ServedGroup
+from mizzen.xds.served_group import ServedGroup, Waking
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS, Method
 from mizzen.xds.snapshot import Change, Snapshot
 from mizzen.xds.status import ClientResources, ClientStatus, client_resources, describe
@@ -94,6 +94,7 @@ class Server:
         self._readers = {False: wire.Reader(wire.parse_sotw), True: wire.Reader(wire.parse_delta)}
         self._served: dict[Hashable, ServedGroup] = {}
         self._names = NamePool()
+        self._waking = Waking()
         self._streams = 0
         self._full = False
         self._refusal_log = RefusalLog()
@@ -424,7 +425,7 @@ class Server:
     def _group(self, key: Hashable) -> ServedGroup:
         served = self._served.get(key)
         if served is None:
-            served = self._served[key] = ServedGroup(key, self._names)
+            served = self._served[key] = ServedGroup(key, self._names, self._waking)
         return served
 
     async def _enter(self, node: wire.Node, peer: Peer) -> ServedGroup:

@@ -61,10 +61,11 @@ class Difference:
         changed: new and changed resources, by name.
         removed: names of removed resources.
         replaced: the old resource for each name in `changed` and `removed`; None for a new name.
+        emptied: load assignments that had endpoints and have none now, in their old version.
         unsent: resources that differ only in their origins, which clients do not see.
     """
 
-    __slots__ = ("__weakref__", "changed", "content", "removed", "replaced", "unsent")
+    __slots__ = ("__weakref__", "changed", "content", "emptied", "removed", "replaced", "unsent")
 
     def __init__(
         self, content: ResponseContent, old: Mapping[str, Resource], unsent: tuple[Resource, ...] = ()
@@ -74,6 +75,13 @@ class Difference:
         self.changed = {resource.name: resource for resource in content.resources}
         self.removed = frozenset(content.removed)
         self.replaced = {name: old.get(name) for name in (*self.changed, *content.removed)}
+        self.emptied = tuple(
+            [
+                was
+                for resource in content.resources
+                if resource.empty and (was := self.replaced[resource.name]) is not None and not was.empty
+            ]
+        )
 
     def __bool__(self) -> bool:
         return bool(self.changed or self.removed)
@@ -289,12 +297,11 @@ def _empty(type_url: str) -> Collection:
 class Snapshot:
     """All resources of one group of clients; immutable."""
 
-    __slots__ = ("__weakref__", "_collections", "_differences", "_latest")
+    __slots__ = ("__weakref__", "_collections", "_next")
 
     def __init__(self, collections: Mapping[str, Collection] | None = None) -> None:
         self._collections = dict(collections or {})
-        self._differences: WeakKeyDictionary[Snapshot, SnapshotDifference] | None = None
-        self._latest: tuple[ReferenceType[Snapshot], ReferenceType[SnapshotDifference]] | None = None
+        self._next: tuple[ReferenceType[Snapshot], SnapshotDifference] | None = None
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> "Snapshot":
@@ -324,37 +331,44 @@ class Snapshot:
         return self.collection(type_url).resources.get(name)
 
     def since(self, old: "Snapshot", type_urls: Iterable[str]) -> SnapshotDifference:
-        """The difference from `old` to this snapshot, with details for these types; computed once for all
-        clients. All callers must pass the same `type_urls`.
+        """The difference from `old` to this snapshot, with details for these types. All callers must pass the
+        same `type_urls`.
+
+        It is computed once for all clients that go from `old` to this snapshot: `old` remembers it, because a
+        snapshot has one successor at a time, and is forgotten with its last client.
         """
-        latest = self._latest
-        if latest is not None and latest[0]() is old and (found := latest[1]()) is not None:
-            return found
-        if self._differences is None:
-            self._differences = WeakKeyDictionary()
-        found = self._differences.get(old)
-        if found is None:
-            all_types = self._collections.keys() | old._collections.keys()
-            types = frozenset(each for each in all_types if self.collection(each) is not old.collection(each))
-            departed: list[Resource] = []
-            emptied: list[Resource] = []
-            arrived: list[tuple[str, str]] = []
-            for type_url in type_urls:
-                if type_url in types:
-                    before = old.collection(type_url)
-                    difference = self.collection(type_url).since(before)
-                    departed += [before[name] for name in difference.removed]
-                    for name, resource in difference.changed.items():
-                        was = before.resources.get(name) if resource.empty else None
-                        if was is not None and not was.empty:
-                            emptied.append(was)
-                        else:
-                            arrived.append((type_url, name))
-            found = self._differences[old] = SnapshotDifference(
-                types, tuple(departed), tuple(emptied), tuple(arrived)
-            )
-        self._latest = (ref(old), ref(found))
+        known = old._next
+        if known is not None and known[0]() is self:
+            return known[1]
+        types = self._differing(old)
+        differences = [
+            (type_url, old.collection(type_url), self.collection(type_url))
+            for type_url in type_urls
+            if type_url in types
+        ]
+        departed: list[Resource] = []
+        emptied: list[Resource] = []
+        arrived: list[tuple[str, str]] = []
+        for type_url, before, now in differences:
+            difference = now.since(before)
+            departed += [before[name] for name in difference.removed]
+            emptied += difference.emptied
+            empty = {was.name for was in difference.emptied}
+            arrived += [(type_url, name) for name in difference.changed if name not in empty]
+        found = SnapshotDifference(types, tuple(departed), tuple(emptied), tuple(arrived))
+        old._next = (ref(self), found)
         return found
+
+    def _differing(self, old: "Snapshot") -> frozenset[str]:
+        """The types with different collections."""
+        mine, theirs = self._collections, old._collections
+        types = [
+            type_url
+            for type_url, collection in mine.items()
+            if collection is not theirs.get(type_url) and collection is not old.collection(type_url)
+        ]
+        types += [each for each in theirs if each not in mine and theirs[each] is not _empty(each)]
+        return frozenset(types)
 
     def __iter__(self) -> Iterator[Resource]:
         for collection in self._collections.values():

@@ -105,8 +105,7 @@ class Stream:
     @property
     def costly(self) -> bool:
         """True if the next step is costly: many resources were rejected, or many names do not exist."""
-        ranked = self._channels.ranked
-        return self.group.costly or any(each.isolation or each.subscription.asks_too_much for each in ranked)
+        return self.group.costly or self._channels.costly
 
     # In
 
@@ -187,7 +186,7 @@ class Stream:
 
     def _rests_on(self, channel: Channel, goal: Snapshot) -> bool:
         """True if the client has this snapshot, or will have it without further steps of the order."""
-        if goal is not self.group.effective or channel.isolation:
+        if goal is not self.group.effective or channel.isolation.parts:
             return False
         if self.dialect.ttl:
             return False  # heartbeats may have become due meanwhile
@@ -267,33 +266,39 @@ class Stream:
         goal = self.group.effective
         if goal is None or (goal is self._quiet_goal and now < self._quiet_until):
             return None
-        rested = self._quiet_goal if now < self._quiet_until else None
-        self._look_at_the_clock(now)
+        touched: frozenset[str] | None = None
+        if self._quiet_goal is not None and now < self._quiet_until:
+            touched = goal.since(self._quiet_goal, RETAINED).types  # the client was owed nothing before these
+        else:
+            self._look_at_the_clock(now)
         if self._gate is None:
             response = self._next(now, self._channels.ranked, goal.collection)
         else:
-            response = self._next_in_order(self._gate, goal, now)
+            response = self._next_in_order(self._gate, goal, now, touched)
         if response is None and self.group.has_rejected:
             response = self._try_again(goal, now)
-        if response is None or (rested is not None and self._is_all(response, rested, goal)):
+        if response is None or (touched is not None and _is_all(response, touched)):
             self._quiet_goal = goal
             self._quiet_until = self._next_deadline()
         else:
             self._quiet_goal = None
         return response
 
-    def _is_all(self, response: Response, rested: Snapshot, goal: Snapshot) -> bool:
-        """True if this response brings all of the change to a client that was owed nothing before."""
-        touched = goal.since(rested, RETAINED).types
-        return len(touched) == 1 and response.type_url in touched and response.type_url != CLUSTER
-
     @property
     def quiet(self) -> bool:
         """True if it is already known that nothing is due, apart from deadlines."""
         return self._quiet_goal is not None and self._quiet_goal is self.group.effective
 
-    def _next_in_order(self, gate: Gate, goal: Snapshot, now: float) -> Response | None:
+    def _next_in_order(
+        self, gate: Gate, goal: Snapshot, now: float, touched: frozenset[str] | None
+    ) -> Response | None:
+        """The next response in the order of the gate. `touched` are the types that changed since the client
+        was owed nothing; None if it may be owed something else.
+        """
         gate.aim(goal, now, self._still_needed)
+        if touched is not None and not self.group.has_rejected and gate.resting_on(goal):
+            channels = (*self._channels.suppliers, *self._channels.users)
+            return self._next(now, [each for each in channels if each.type_url in touched], gate.target)
         if gate.departs_at is not None and gate.departs_at <= now and self._channels.users_settled:
             for channel in self._channels.suppliers:
                 if channel.subscription.departed:
@@ -341,7 +346,7 @@ class Stream:
                 continue  # the usual case
             allowed = self._allowed(channel, target)
             content = channel.due(allowed, self._substitute, self.dialect, now)
-            while content is None and channel.isolation:
+            while content is None and channel.isolation.parts:
                 channel.move_on()  # no resource of that part is left
                 allowed = self._allowed(channel, target)
                 content = channel.due(allowed, self._substitute, self.dialect, now)
@@ -381,14 +386,14 @@ class Stream:
 
     def _next_retry(self, goal: Snapshot) -> tuple[float, RejectedResource] | None:
         """Return the time and entry of the next retry; None as long as another response may become due."""
-        busy = any(each.waiting or each.isolation for each in self._channels.ranked)
+        busy = any(each.waiting or each.isolation.parts for each in self._channels.ranked)
         if busy or (self._gate is not None and not self._gate.resting_on(goal)):
             return None
         can_take = {each.type_url: each.can_take for each in self._channels.ranked}
         return self.group.next_retry(self.client.node_id, can_take)
 
     def _is_plain(self, channel: Channel) -> bool:
-        return not channel.isolation and channel.beat_at is None and not self.group.has_rejected
+        return not channel.isolation.parts and channel.beat_at is None and not self.group.has_rejected
 
     def _substitute(self, type_url: str, name: str) -> Resource | None:
         """The fallback's answer for a name that does not exist; None if that was rejected, or is tried later
@@ -403,7 +408,7 @@ class Stream:
         """Clear the NACK of a channel if the rejected resources are gone from the snapshot. The client has
         all the rest, so no ACK will do it.
         """
-        rejected = channel.nack is not None and not channel.isolation
+        rejected = channel.nack is not None and not channel.isolation.parts
         if not rejected or any(each.resource.type_url == channel.type_url for each in self.group.rejected):
             return
         channel.nack = None
@@ -411,7 +416,7 @@ class Stream:
 
     def _allowed(self, channel: Channel, target: Collection) -> Collection:
         target = self.group.acceptable(target)
-        if not channel.isolation:
+        if not channel.isolation.parts:
             return channel.probing(target)
         return channel.isolation.allowed(target, partial(self.group.good, target.type_url))
 
@@ -485,3 +490,8 @@ class Stream:
                     channel.culprits,
                 )
             )
+
+
+def _is_all(response: Response, touched: frozenset[str]) -> bool:
+    """True if this response brings all of a change of these types."""
+    return len(touched) == 1 and response.type_url in touched and response.type_url != CLUSTER

@@ -42,13 +42,13 @@ class Subscription:
     __slots__ = (
         "_claimed",
         "_claimed_version",
-        "_cut",
         "_gone",
         "_initial_versions",
         "_said",
         "_share",
         "accepted",
         "accepted_for",
+        "cut_short",
         "delta",
         "departed",
         "doubts",
@@ -94,7 +94,8 @@ class Subscription:
         version that it claims. None: no doubts. In state of the world only None or not None matters."""
         self._gone: frozenset[str] = frozenset()
         self._said: list[str] | None = None
-        self._cut = False
+        self.cut_short = False
+        """The last answer about names that do not exist had room for some of them only."""
         self.keeps_departed = False
         self.departed: frozenset[str] = frozenset()
         self._share = share
@@ -285,11 +286,6 @@ class Subscription:
         return bool(self.owed or self.voided or self.everything_owed or self._gone)
 
     @property
-    def asks_too_much(self) -> bool:
-        """True if the answer about names that do not exist takes more than one response."""
-        return self._cut and bool(self.owed)
-
-    @property
     def on_its_way(self) -> Set[str]:
         """The names that will be sent even if unchanged, and those in the response in flight."""
         in_flight = self.outstanding.all_names if self.outstanding is not None else frozenset()
@@ -317,7 +313,7 @@ class Subscription:
             self.voided = set()
         if self.sent is target and not (self.owed or self.everything_owed or self._gone):
             return None
-        self._said, self._cut = None, False
+        self._said, self.cut_short = None, False
         difference = target.since(self.sent) if self.sent is not None else None
         content = self._full(target, difference, fallback) if self.full_state else None
         if not self.full_state:
@@ -438,7 +434,7 @@ class Subscription:
             if resource is None:
                 missing += 1
                 if missing > _MISSING_AT_ONCE:
-                    self._said, self._cut = said, True
+                    self._said, self.cut_short = said, True
                     break
                 if name in self.names:
                     resource = self._substitute(name, fallback, removed)

@@ -69,14 +69,14 @@ class TestTheSearch:
         for expected in ({"a", "b"}, {"c"}, {"d"}):
             assert isolation.on_trial == expected
             isolation.accepted()
-        assert not isolation
+        assert not isolation.parts
 
     def test_what_was_accepted_makes_room_for_what_waits(self) -> None:
         isolation = searching(*"abcd")
         isolation.accepted()
         assert (isolation.on_trial, isolation.waiting) == ({"c", "d"}, set())
         isolation.accepted()
-        assert not isolation
+        assert not isolation.parts
 
     def test_what_was_tried_with_the_culprit_is_tried_without_it(self) -> None:
         isolation = searching(*"abcd")
@@ -88,13 +88,13 @@ class TestTheSearch:
         isolation.found(frozenset("abd"))
         assert (isolation.on_trial, isolation.waiting) == ({"c"}, set())
         isolation.found(frozenset("c"))
-        assert not isolation
+        assert not isolation.parts
 
     def test_without_a_search_nothing_changes(self) -> None:
         isolation = Isolation()
         isolation.accepted()
         isolation.found(frozenset("a"))
-        assert not isolation
+        assert not isolation.parts
         assert (isolation.on_trial, isolation.waiting) == (frozenset(), frozenset())
 
     def test_what_waits_is_as_it_was_accepted_or_absent(self) -> None:
@@ -240,7 +240,7 @@ def test_a_part_that_went_before_its_turn_ends_the_search(delta: bool) -> None:
     driver.group.update((), [(CLUSTER, "c")])
     driver.answer(driver.ack(trial))
     channel = driver.stream.channels[CLUSTER]
-    assert not channel.isolation
+    assert not channel.isolation.parts
     assert channel.nack is None
     assert driver.holds(CLUSTER) == {"a 1", "b 1"}
 
@@ -266,7 +266,7 @@ def test_the_same_where_nothing_can_be_said_of_what_went(delta: bool) -> None:
     driver.group.update((), [(ENDPOINT, "c")])
     driver.answer(driver.ack(trial, *asked), *names)
     channel = driver.stream.channels[ENDPOINT]
-    assert not channel.isolation
+    assert not channel.isolation.parts
     assert channel.nack is None
     assert driver.holds(ENDPOINT) == {"a 1", "b 1"}
 

@@ -11,7 +11,7 @@ import pytest
 from mizzen.xds import NodeRefused, Resource, served_group
 from mizzen.xds.callbacks import CallbackError, called, guarded
 from mizzen.xds.names import NamePool
-from mizzen.xds.served_group import ServedGroup
+from mizzen.xds.served_group import ServedGroup, Waking
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER
 
 
@@ -26,7 +26,7 @@ class Sleeper:
 def made(*types: tuple[str, ...]) -> tuple[ServedGroup, list[str]]:
     """A group with a connection for each of these sets of types, named by the alphabet."""
     log: list[str] = []
-    groups = ServedGroup("all", NamePool())
+    groups = ServedGroup("all", NamePool(), Waking())
     for number, type_urls in enumerate(types):
         sleeper: Any = Sleeper(log, "abcdefgh"[number], *type_urls)
         groups.connections[number] = sleeper
@@ -86,6 +86,29 @@ async def test_who_comes_while_others_are_woken_does_not_disturb(monkeypatch: py
     await turn()
     await turn()
     assert log == ["a", "b"], "it is given the newest state when it is answered"
+
+
+async def test_groups_that_change_together_are_woken_by_one_callback_and_one_that_fails_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(served_group, "_AT_ONCE", 3)
+    waking, log = Waking(), []
+    loop = asyncio.get_running_loop()
+    failures: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    for name in "abcdef":
+        group = ServedGroup(name, NamePool(), waking)
+        sleeper: Any = Sleeper(log, name, CLUSTER)
+        if name == "b":
+            sleeper.wake = None
+        group.connections[0] = sleeper
+        group.changed(None)
+    seen = []
+    for _ in range(4):
+        await turn()
+        seen.append("".join(log))
+    assert seen == ["a", "acde", "acdef", "acdef"]
+    assert len(failures) == 1
 
 
 def test_where_nobody_is_a_change_needs_no_loop_and_is_not_remembered() -> None:
