@@ -197,6 +197,28 @@ def test_a_change_of_endpoints_or_routes_goes_at_once(delta) -> None:
     said = driver.change(endpoint("a", "2"))
     assert kinds(said) == ["ClusterLoadAssignment"]
     assert kinds(driver.change(route("r", "2"))) == ["RouteConfiguration"]
+    assert driver.stream.phase is Phase.REST, "nothing waits for it"
+
+
+def test_routes_go_before_listeners_and_all_of_it_at_once_where_no_cluster_changes(delta) -> None:
+    driver = Settled(delta)
+    said = driver.change(listener("l", "2"), route("r", "2"), endpoint("a", "2"))
+    assert kinds(said) == ["ClusterLoadAssignment", "RouteConfiguration", "Listener"]
+    assert [each for answered in said for each in driver.accept(answered)] == []
+
+
+def test_a_cluster_that_goes_while_routes_are_on_their_way_stays_until_they_are_accepted(delta) -> None:
+    driver = Settled(delta)
+    driver.follow(driver.change(cluster("b"), endpoint("b"), route("r", "b")))
+    driver.wait(60)
+    [in_flight] = driver.change(route("r", "b without a"))
+    assert driver.change(removed=((CLUSTER, "a"), (ENDPOINT, "a"))) == []
+    assert driver.wait(1.9) == []
+    assert driver.accept(in_flight) == []
+    assert driver.wait(1.9) == []
+    gone = driver.wait(0.2)
+    assert kinds(gone)[0] == "Cluster"
+    assert (gone[0].values, gone[0].removed) == (([], ["a"]) if delta else (["b 1"], []))
 
 
 def test_a_removed_cluster_stays_until_its_route_is_gone_and_a_grace_time_after(delta) -> None:
