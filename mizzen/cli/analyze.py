@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mizzen.cli.loading import NoCertificates
+from mizzen.cli.options import MeshConfigPath, NoCertificates
 
 if TYPE_CHECKING:
     from mizzen.config.diagnostics import Diagnostic
@@ -26,9 +26,7 @@ def analyze(
     paths: Annotated[
         list[Path], typer.Argument(help="Files and folders of YAML; - is standard input.", metavar="PATH")
     ],
-    mesh_config: Annotated[
-        Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
-    ] = None,
+    mesh_config: MeshConfigPath = None,
     no_certificates: NoCertificates = False,
     output: Annotated[
         Output, typer.Option("-o", "--output", help="The form of the diagnostics.")

@@ -167,11 +167,17 @@ def bootstrap_yaml(
             },
         )
     control_plane = _ControlPlane(xds_address, xds_ca, xds_cert, xds_key, delta, agent_socket)
-    if admin_port:
-        if admin_address != DEFAULT_ADMIN_ADDRESS:
-            raise Failure("give --admin-address or --admin-port, not both", exit_code=2)
-        admin_address = f"127.0.0.1:{admin_port}"
-    return _yaml(described, str(node) if node else "", control_plane, admin_address, stats)
+    own_admin = _own_admin(admin_address, admin_port)
+    return _yaml(described, str(node) if node else "", control_plane, own_admin, stats)
+
+
+def _own_admin(address: str, port: int | None) -> str:
+    """Return the Envoy's own admin address, by --admin-address or --admin-port."""
+    if not port:
+        return address
+    if address != DEFAULT_ADMIN_ADDRESS:
+        raise Failure("give --admin-address or --admin-port, not both", exit_code=2)
+    return f"127.0.0.1:{port}"
 
 
 class _ControlPlane(NamedTuple):

@@ -10,7 +10,7 @@ import typer
 
 from mizzen.cli.admin_client import ADMIN, admin_address, ask
 from mizzen.cli.failure import Failure
-from mizzen.cli.loading import NoCertificates
+from mizzen.cli.options import AdminAddress, FilesAsked, MeshConfigPath, MorePaths, NoCertificates
 
 if TYPE_CHECKING:
     from mizzen.explain.describe.description import Description
@@ -33,18 +33,11 @@ def describe(
             metavar="SERVICE|WORKLOAD|GATEWAY",
         ),
     ],
-    config: Annotated[
-        list[Path] | None,
-        typer.Option("--config", help="Ask these files and no server; may be repeated.", metavar="PATH"),
-    ] = None,
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="PATH")] = None,
-    mesh_config: Annotated[
-        Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
-    ] = None,
+    config: FilesAsked = None,
+    more: MorePaths = None,
+    mesh_config: MeshConfigPath = None,
     no_certificates: NoCertificates = False,
-    admin: Annotated[
-        str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
-    ] = ADMIN,
+    admin: AdminAddress = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form.")] = Output.TEXT,
 ) -> None:
     """Tell all about a service, workload or Gateway: ports, endpoints, TLS, rules, and what is odd.

@@ -5,21 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from mizzen.cli.failure import Failure
 
 if TYPE_CHECKING:
     from mizzen.mesh.proxy.node import Proxy
     from mizzen.sources.loading import LoadedConfigs
-
-NoCertificates = Annotated[
-    bool,
-    typer.Option("--no-certificates", help="Behave as a server without --state and --ca."),
-]
-"""The option of every command that tells from files what a server would do (docs/decisions/0146)."""
 
 _LARGEST_NODE = 1024 * 1024
 """Bytes of a node file; many times what an Envoy may send about itself to a server."""

@@ -11,7 +11,7 @@ import typer
 
 from mizzen.cli.admin_client import ADMIN, admin_address, ask
 from mizzen.cli.failure import Failure
-from mizzen.cli.loading import NoCertificates
+from mizzen.cli.options import AdminAddress, MeshConfigPath, NoCertificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -55,13 +55,9 @@ def plan(
         list[Path] | None,
         typer.Option("--node", help="Only this proxy, an Envoy Node; may be repeated.", metavar="FILE"),
     ] = None,
-    mesh_config: Annotated[
-        Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
-    ] = None,
+    mesh_config: MeshConfigPath = None,
     no_certificates: NoCertificates = False,
-    admin: Annotated[
-        str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
-    ] = ADMIN,
+    admin: AdminAddress = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the plan.")] = Output.TEXT,
 ) -> None:
     """Tell what changed files change for each proxy, in meaning, with the lines of both sides.

@@ -9,6 +9,7 @@ import typer
 
 from mizzen.cli.admin_client import ADMIN, admin_address, ask
 from mizzen.cli.failure import Failure
+from mizzen.cli.options import AdminAddress
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -26,9 +27,7 @@ class Output(StrEnum):
 
 
 def status(
-    admin: Annotated[
-        str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
-    ] = ADMIN,
+    admin: AdminAddress = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the status.")] = Output.TABLE,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and look every second.")] = False,
     fail_on_rejected: Annotated[

@@ -10,7 +10,14 @@ import typer
 
 from mizzen.cli.admin_client import ADMIN, admin_address, ask
 from mizzen.cli.failure import Failure
-from mizzen.cli.loading import NoCertificates
+from mizzen.cli.options import (
+    AdminAddress,
+    FilesAsked,
+    MeshConfigPath,
+    MorePaths,
+    NoCertificates,
+    NodeOfFiles,
+)
 from mizzen.cli.proxy_of_files import declared_proxy, mesh_of
 from mizzen.cli.table_output import Output, print_rows
 
@@ -37,15 +44,9 @@ def table_command(kind: str) -> Callable[..., None]:
                 help="The proxy, as in `mizzen status`; with --config a workload or Gateway.", metavar="PROXY"
             ),
         ] = "",
-        config: Annotated[
-            list[Path] | None,
-            typer.Option("--config", help="Ask these files and no server; may be repeated.", metavar="PATH"),
-        ] = None,
-        more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="PATH")] = None,
-        node: Annotated[
-            Path | None,
-            typer.Option("--node", help="With --config: an Envoy Node as YAML or JSON.", metavar="FILE"),
-        ] = None,
+        config: FilesAsked = None,
+        more: MorePaths = None,
+        node: NodeOfFiles = None,
         host: Annotated[
             str, typer.Option("--host", help="Only what is for a host, as a client names it.", metavar="NAME")
         ] = "",
@@ -57,13 +58,9 @@ def table_command(kind: str) -> Callable[..., None]:
         direction: Annotated[
             str, typer.Option("--direction", help="Only inbound or outbound.", metavar="DIRECTION")
         ] = "",
-        mesh_config: Annotated[
-            Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
-        ] = None,
+        mesh_config: MeshConfigPath = None,
         no_certificates: NoCertificates = False,
-        admin: Annotated[
-            str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
-        ] = ADMIN,
+        admin: AdminAddress = ADMIN,
         output: Annotated[Output, typer.Option("-o", "--output", help="The form.")] = Output.TABLE,
     ) -> None:
         from mizzen.explain.tables.row import Filter
@@ -94,9 +91,7 @@ def table_command(kind: str) -> Callable[..., None]:
 
 def diff(
     proxy: Annotated[str, typer.Argument(help="The proxy, as in `mizzen status`.", metavar="PROXY")],
-    admin: Annotated[
-        str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
-    ] = ADMIN,
+    admin: AdminAddress = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form.")] = Output.TABLE,
 ) -> None:
     """Show what differs between the resources that a connected proxy has accepted and those meant for it.

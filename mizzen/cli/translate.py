@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mizzen.cli.loading import NoCertificates
+from mizzen.cli.options import ConfigPaths, MeshConfigPath, MorePaths, NoCertificates
 
 
 class Output(StrEnum):
@@ -29,17 +29,12 @@ class Kind(StrEnum):
 
 
 def translate(
-    config: Annotated[
-        list[Path],
-        typer.Option("--config", help="A file or folder; may be repeated.", metavar="PATH"),
-    ],
+    config: ConfigPaths,
     node: Annotated[
         Path, typer.Option("--node", help="The proxy: an Envoy Node as YAML or JSON.", metavar="FILE")
     ],
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="PATH")] = None,
-    mesh_config: Annotated[
-        Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
-    ] = None,
+    more: MorePaths = None,
+    mesh_config: MeshConfigPath = None,
     no_certificates: NoCertificates = False,
     output: Annotated[
         Output, typer.Option("-o", "--output", help="The form of the resources.")

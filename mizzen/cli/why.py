@@ -10,7 +10,7 @@ import typer
 
 from mizzen.cli.admin_client import ADMIN
 from mizzen.cli.failure import Failure
-from mizzen.cli.loading import NoCertificates
+from mizzen.cli.options import AdminAddress, FilesAsked, MeshConfigPath, NoCertificates, NodeOfFiles
 
 if TYPE_CHECKING:
     from mizzen.explain.answer import Answer
@@ -32,18 +32,12 @@ def why(
         list[str] | None,
         typer.Argument(help="The request, as GET http://reviews:9080/path; GET may be left out."),
     ] = None,
-    config: Annotated[
-        list[Path] | None,
-        typer.Option("--config", help="Ask these files and no server; may be repeated.", metavar="PATH"),
-    ] = None,
+    config: FilesAsked = None,
     caller: Annotated[str, typer.Option("--from", help="The workload that calls.", metavar="WORKLOAD")] = "",
     gateway: Annotated[
         str, typer.Option("--gateway", help="The Gateway that is called from outside.", metavar="NAME")
     ] = "",
-    node: Annotated[
-        Path | None,
-        typer.Option("--node", help="With --config: an Envoy Node as YAML or JSON.", metavar="FILE"),
-    ] = None,
+    node: NodeOfFiles = None,
     header: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,13 +54,9 @@ def why(
         str,
         typer.Option("--claims", help="The claims of a valid token in the request.", metavar="JSON"),
     ] = "",
-    mesh_config: Annotated[
-        Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
-    ] = None,
+    mesh_config: MeshConfigPath = None,
     no_certificates: NoCertificates = False,
-    admin: Annotated[
-        str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
-    ] = ADMIN,
+    admin: AdminAddress = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the answer.")] = Output.TEXT,
 ) -> None:
     """Tell where a call goes, from listener to endpoint, and which lines of the configuration say so.
