@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mizzen.config.document import ConfigKey
+from mizzen.config.group_kinds import SECRET
 from mizzen.config.yaml_documents import parse_documents
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _diagnostic(diagnostic: Diagnostic, source: _Source | None) -> Text:
     if source is None or key is None:
         return text
     text.append(f"\n  in {key}", style="dim")
-    line = source.line(number) if key.kind != "Secret" else ""
+    line = source.line(number) if key.group_kind != SECRET else ""
     if line:
         start, length = _place(line, diagnostic.path)
         margin = f"  {number} | "

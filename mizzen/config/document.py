@@ -27,13 +27,17 @@ class Lines(Protocol):
 
 class GroupKind(NamedTuple):
     """A kind of document: its name, and the API group that defines it ("": Kubernetes' core group). Two
-    groups may have a kind of one name, as Gateway."""
+    groups may have a kind of one name, as Gateway, so kinds are compared with their groups.
+
+    The text is for people: `Gateway`, or `Gateway.networking.istio.io` if a kind of a different group has
+    that name. Two kinds never have one text.
+    """
 
     kind: str
     group: str
 
     def __str__(self) -> str:
-        return self.kind
+        return _text(self)
 
     def key(self, namespace: str, name: str) -> ConfigKey:
         """Return the key of a configuration of this kind."""
@@ -47,13 +51,16 @@ class ConfigKey(NamedTuple):
     namespace: str
     name: str
 
-    @property
-    def kind(self) -> str:
-        """The name of the kind, without its group."""
-        return self.group_kind.kind
-
     def __str__(self) -> str:
-        return f"{self.group_kind.kind}/{self.namespace}/{self.name}"
+        return f"{self.group_kind}/{self.namespace}/{self.name}"
+
+
+@cache
+def _text(kind: GroupKind) -> str:
+    from mizzen.config.kinds import KINDS_BY_NAME  # imported here, because kinds are made of what is above
+
+    only = [each.of for each in KINDS_BY_NAME.get(kind.kind, ())] == [kind]
+    return kind.kind if only or not kind.group else f"{kind.kind}.{kind.group}"
 
 
 @cache

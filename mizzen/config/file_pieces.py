@@ -59,7 +59,7 @@ def recalled(
         key = known.key
         yield Document(
             known.api_version,
-            key.kind,
+            key.group_kind.kind,
             key.namespace,
             key.name,
             _LaterContent(text, position),

@@ -127,5 +127,7 @@ _ALL: Final = (
 KINDS: Final[Mapping[GroupKind, Kind]] = MappingProxyType({kind.of: kind for kind in _ALL})
 """Every kind that is read."""
 
-KINDS_BY_NAME: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in reversed(_ALL)})
-"""The kinds that are read, by name alone, for messages to users; if two have a name, the first."""
+KINDS_BY_NAME: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
+    {each.name: tuple(kind for kind in _ALL if kind.name == each.name) for each in _ALL}
+)
+"""The kinds that are read, by name alone, for messages to users: several if more than one group has it."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config, ConfigKey, Document, group_kind_of
+from mizzen.config.group_kinds import REQUEST_AUTHENTICATION, SECRET
 from mizzen.config.json_web_keys import public_key_set, tells_secrets
 from mizzen.config.kinds import KINDS
 from mizzen.config.lines import DocumentLines
@@ -31,10 +32,10 @@ def plain(config: Config[Any]) -> dict[str, Any]:
     if config.creation_timestamp is not None:
         metadata["creationTimestamp"] = config.creation_timestamp.isoformat()
     head = {"apiVersion": config.api_version, "kind": config.kind, "metadata": metadata}
-    if config.kind == "Secret":
+    if config.group_kind == SECRET:
         return {**head, "type": config.spec.type, "digests": secret_digests(config)}
     spec = config.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    if config.kind == "RequestAuthentication":
+    if config.group_kind == REQUEST_AUTHENTICATION:
         for rule in spec.get("jwtRules") or ():
             if tells_secrets(rule.get("jwks") or ""):
                 rule["jwks"] = public_key_set(rule["jwks"])[0]
@@ -52,7 +53,7 @@ def from_plain(content: Mapping[str, Any], origin: Mapping[str, Any]) -> Config[
     key = plain_key(content)
     document = Document(
         content["apiVersion"],
-        key.kind,
+        key.group_kind.kind,
         key.namespace,
         key.name,
         content,

@@ -137,7 +137,7 @@ class ConfigStore:
     def configs(self) -> tuple[Config[Any], ...]:
         """Return all configurations in force, ordered by kind, namespace and name."""
         if self._snapshot is None:
-            self._snapshot = tuple(sorted(self._in_force.values(), key=_order))
+            self._snapshot = tuple(sorted(self._in_force.values(), key=_key))
         return self._snapshot
 
     def get(self, key: ConfigKey) -> Config[Any] | None:
@@ -295,7 +295,7 @@ class ConfigStore:
                     updated.append(after)
         if updated or removed or moved:
             self._snapshot = None
-        return ConfigChange(tuple(sorted(updated, key=_order)), tuple(sorted(removed)), moved)
+        return ConfigChange(tuple(sorted(updated, key=_key)), tuple(sorted(removed)), moved)
 
 
 def _first(entries: Iterable[_Entry]) -> _Entry | None:
@@ -304,8 +304,8 @@ def _first(entries: Iterable[_Entry]) -> _Entry | None:
     return min(valid, key=lambda entry: (entry.withheld or entry.inherited, entry.origin)) if valid else None
 
 
-def _order(config: Config[Any]) -> tuple[str, str, str]:
-    return config.kind, config.namespace, config.name
+def _key(config: Config[Any]) -> ConfigKey:
+    return config.key
 
 
 def _same(old: _Entry | None, new: _Entry | None) -> bool:

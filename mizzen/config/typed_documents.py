@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from mizzen.config.codes import SCHEMA, SCHEMA_WARNING
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config, Document, FieldPath
+from mizzen.config.group_kinds import SECRET
 from mizzen.config.kinds import KINDS, Kind
 from mizzen.config.names import label_key_error, label_value_error
 from mizzen.config.partial_documents import elsewhere, without_malformed
@@ -63,9 +64,7 @@ def _spec(kind: Kind, document: Document) -> tuple[Any, tuple[Diagnostic, ...]]:
     lines, file = document.lines, document.origin.file
     if not kind.has_spec:
         whole = {key: value for key, value in content.items() if key not in _TOP_LEVEL[:3]}
-        spec, errors = schema_diagnostics(
-            kind.model, whole, lines.line_of, file, secret=kind.name == "Secret"
-        )
+        spec, errors = schema_diagnostics(kind.model, whole, lines.line_of, file, secret=kind.of == SECRET)
         return spec, (*errors, *_misspelt(kind.model, whole, document, ()))
     unknown = tuple(
         _error(document, (name,), "unknown field" + _meant(name))

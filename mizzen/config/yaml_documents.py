@@ -22,6 +22,7 @@ from mizzen.config.diagnostics import MAX_DIAGNOSTICS, Diagnostic, Origin, Sever
 from mizzen.config.document import ConfigKey, Document, FieldPath, GroupKind, content_digest, group_kind_of
 from mizzen.config.file_pieces import Piece, Pieces, recalled
 from mizzen.config.file_text import NotText, file_text, text_pieces
+from mizzen.config.group_kinds import CONFIG_MAP, SERVICE
 from mizzen.config.kinds import KINDS, KINDS_BY_NAME, UNSERVED, Kind
 from mizzen.config.lines import DocumentLines
 from mizzen.config.mesh_config_text import is_mesh_config_map, looks_like_mesh_config
@@ -235,7 +236,7 @@ class _Reader:
         if not self.templated:
             return []
         kind = KINDS.get(group_kind_of(content["apiVersion"], content["kind"]))
-        whole = kind is None or kind.has_spec or kind.name == "Service"
+        whole = kind is None or kind.has_spec or kind.of == SERVICE
         read = content if whole else {"metadata": content.get("metadata")}
         return [
             _error(UNFILLED, unfilled_message(text), Origin(self.file, lines.line_of(path)), place(path))
@@ -328,7 +329,7 @@ class _Reader:
             self.unidentified = True
             return
         namespace, name = named
-        if kind.name == "ConfigMap" and not is_mesh_config_map(name, content):
+        if kind.of == CONFIG_MAP and not is_mesh_config_map(name, content):
             self._skip(group, content, lines)
             return
         if self.snake_case and kind.has_spec:
@@ -393,25 +394,23 @@ class _Reader:
             self.diagnostics.append(Diagnostic(Severity.WARNING, UNSERVED_KIND, message, origin, "kind"))
             return
         istio = sorted({name for each, name in UNSERVED if each.endswith(".istio.io")} | _ISTIO_KINDS)
-        if kind in istio and kind not in KINDS_BY_NAME and not group.endswith(".istio.io"):
+        named = KINDS_BY_NAME.get(kind, ())
+        served = " or ".join(version for each in named for version in each.api_versions)
+        given = shortened(str(content["apiVersion"]))
+        if kind in istio and not named and not group.endswith(".istio.io"):
             groups = " or ".join(sorted({each for each, name in UNSERVED if name == kind}))
             self._misnamed(
                 f"{shortened(group) or 'no group'} has no {kind}; write {groups}/v1", lines, "apiVersion"
             )
         elif kind in _ISTIO_KINDS and group not in _FOREIGN_GROUPS:
-            served = " or ".join(KINDS_BY_NAME[kind].api_versions)
-            given = shortened(str(content["apiVersion"]))
             self._misnamed(f"{given} has no {kind}; write {served}", lines, "apiVersion")
         elif group in _ISTIO_GROUPS:
             close = nearest(kind, istio)
             hint = f"did you mean {close}?" if close else f"known are {', '.join(istio)}"
             self._misnamed(f"{shortened(kind)} is not a kind of Istio; {hint}", lines, "kind")
-        elif kind in KINDS_BY_NAME and group != KINDS_BY_NAME[kind].group and _is_kubernetes(group):
-            served = " or ".join(KINDS_BY_NAME[kind].api_versions)
-            given = shortened(str(content["apiVersion"]))
+        elif named and group not in (each.group for each in named) and _is_kubernetes(group):
             self._misnamed(f"{given} has no {kind}; write {served}", lines, "apiVersion")
-        elif kind not in KINDS_BY_NAME and (close := nearest(kind, _kinds_of(group))) is not None:
-            given = shortened(str(content["apiVersion"]))
+        elif not named and (close := nearest(kind, _kinds_of(group))) is not None:
             self._misnamed(f"{given} has no {shortened(kind)}; did you mean {close}?", lines, "kind")
         else:
             message = f"{shortened(kind)} is skipped; a mesh does not read this kind"
@@ -425,8 +424,10 @@ class _Reader:
 
 _ISTIO_KINDS: Final = frozenset(kind.name for kind in KINDS.values() if kind.group.endswith(".istio.io"))
 _ISTIO_GROUPS: Final = frozenset(
-    {group for group, _ in UNSERVED if group.endswith(".istio.io")} | {kind.group for kind in KINDS.values()}
-) - {"", "discovery.k8s.io"}
+    group
+    for group in (*(group for group, _ in UNSERVED), *(kind.group for kind in KINDS.values()))
+    if group.endswith(".istio.io")
+)
 _FOREIGN_GROUPS: Final = frozenset(
     {"gateway.networking.k8s.io", "networking.k8s.io", "gateway.envoyproxy.io"}
 )

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from mizzen.config.document import Config, FieldPath
+from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SIDECAR
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.rules.tls_fields import client_settings, credential_names
 from mizzen.translator.on_demand import Translates
@@ -81,12 +82,12 @@ def credential_fields(config: Config[Any], name: str) -> Iterator[FieldPath]:
 
 
 def _written(config: Config[Any]) -> Iterator[tuple[FieldPath, str]]:
-    if config.kind == "DestinationRule":
+    if config.group_kind == DESTINATION_RULE:
         for path, tls in client_settings(config.spec):
             if tls.credential_name:
                 yield (*path, "credentialName"), tls.credential_name
-    elif config.kind in ("Gateway", "Sidecar"):
-        field = "servers" if config.kind == "Gateway" else "ingress"
+    elif config.group_kind in (GATEWAY, SIDECAR):
+        field = "servers" if config.group_kind == GATEWAY else "ingress"
         for index, server in enumerate(getattr(config.spec, field)):
             for below, written in credential_names(server.tls):
                 yield ("spec", field, index, *below), written

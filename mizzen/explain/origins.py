@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import Any
 
 from mizzen.config.diagnostics import Origin
-from mizzen.config.document import Config
+from mizzen.config.document import Config, GroupKind
+from mizzen.config.group_kinds import DESTINATION_RULE, SERVICE, SERVICE_ENTRY, VIRTUAL_SERVICE
 from mizzen.config.models import AuthorizationAction
 from mizzen.explain.missing_secrets import credential_fields
 from mizzen.mesh.hosts import matches
@@ -118,7 +119,7 @@ class PartOrigins:
         found: dict[Origin, None] = {}
         for _, origin in self._of_routes(route_configuration).get(name, ()):
             config = self._config(origin)
-            hosts = config is not None and config.kind == "VirtualService"
+            hosts = config is not None and config.group_kind == VIRTUAL_SERVICE
             found[config.origin_of("spec", "hosts") if config is not None and hosts else origin] = None
         return self._current(found)
 
@@ -141,7 +142,7 @@ class PartOrigins:
         found = self._sent(type_urls.CLUSTER, name)
         places = []
         for config in map(self._config, found.origins if found is not None and parsed is not None else ()):
-            if parsed is None or config is None or config.kind != "DestinationRule":
+            if parsed is None or config is None or config.group_kind != DESTINATION_RULE:
                 continue
             names = [subset.name for subset in config.spec.subsets]
             at = names.index(parsed.subset) if parsed.subset in names else None
@@ -162,13 +163,15 @@ class PartOrigins:
             for field in credential_fields(config, secret)
         )
 
-    def policies(self, listener: str, kinds: Container[str]) -> Places:
+    def policies(self, listener: str, kinds: Container[GroupKind]) -> Places:
         """Return the places of the security policies, of these kinds, from which a listener was made."""
         found = self._sent(type_urls.LISTENER, listener)
         of_kinds = (
             origin
             for origin in (found.origins if found is not None else ())
-            if isinstance(origin, Origin) and origin.document is not None and origin.document.kind in kinds
+            if isinstance(origin, Origin)
+            and origin.document is not None
+            and origin.document.group_kind in kinds
         )
         return self._current(of_kinds)
 
@@ -238,7 +241,7 @@ class PartOrigins:
             if config is None or parsed is None:
                 yield origin
                 continue
-            if config.kind == "DestinationRule":
+            if config.group_kind == DESTINATION_RULE:
                 names = [subset.name for subset in config.spec.subsets]
                 if parsed.subset in names:
                     yield config.origin_of("spec", "subsets", names.index(parsed.subset))
@@ -265,9 +268,9 @@ def _serves(server: GatewayServer, names: Iterable[str]) -> bool:
 
 def _port_index(config: Config[Any], number: int) -> int | None:
     """Return the index of a port in the document of a service, or None if it does not declare it."""
-    if config.kind == "Service":
+    if config.group_kind == SERVICE:
         numbers = [port.port for port in config.spec.spec.ports]
-    elif config.kind == "ServiceEntry":
+    elif config.group_kind == SERVICE_ENTRY:
         numbers = [port.number for port in config.spec.ports]
     else:
         return None

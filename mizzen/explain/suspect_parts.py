@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
+from mizzen.config.document import GroupKind
+from mizzen.config.group_kinds import PEER_AUTHENTICATION
 from mizzen.explain.chain_words import chains
 from mizzen.explain.origins import PartOrigins, Places
 from mizzen.translator.filters.declared import Filter
@@ -41,7 +43,7 @@ _NAMED: Final = (
 )
 
 _FILTERS: Final[tuple[Filter[Any], ...]] = (*HTTP_FILTERS, *NETWORK_FILTERS)
-_POLICY_FILTERS: Final = {each.name: each.policy.kind for each in _FILTERS if each.policy is not None}
+_POLICY_FILTERS: Final = {each.name: each.policy for each in _FILTERS if each.policy is not None}
 """The filters that are made from policies, by name, with the kind of the policies."""
 
 _POLICY_FIELDS: Final = frozenset(
@@ -147,7 +149,7 @@ def _chains(old: Any | None, new: Any) -> Iterator[_Part]:
         number = (("FilterChains", str(index)),)
         if rest != rest_before:
             if was is None or was.transport_socket != chain.transport_socket:
-                kinds.add("PeerAuthentication")
+                kinds.add(PEER_AUTHENTICATION)
             yield _Part(_bytes(chain), _chain_finder(name, index, chain), number)
         if kinds:
             yield _Part(_bytes(chain), _policy_finder(name, frozenset(kinds)), number)
@@ -158,7 +160,7 @@ def _chains(old: Any | None, new: Any) -> Iterator[_Part]:
 _CHAINS: Final = frozenset({"filter_chains", "default_filter_chain"})
 
 
-def _taken_apart(chain: Any) -> tuple[bytes, list[tuple[str, bytes]]]:
+def _taken_apart(chain: Any) -> tuple[bytes, list[tuple[GroupKind, bytes]]]:
     """Return a filter chain without the filters that come from policies, and these filters by policy kind."""
     rest = type(chain)()
     rest.CopyFrom(chain)
@@ -172,7 +174,7 @@ def _taken_apart(chain: Any) -> tuple[bytes, list[tuple[str, bytes]]]:
     return _bytes(rest), filters
 
 
-def _take_out(filters: Any) -> list[tuple[str, bytes]]:
+def _take_out(filters: Any) -> list[tuple[GroupKind, bytes]]:
     taken = [each for each in filters if each.name in _POLICY_FILTERS]
     found = [(_POLICY_FILTERS[each.name], _bytes(each)) for each in taken]
     for each in taken:
@@ -229,7 +231,7 @@ def _chain_finder(listener: str, index: int, chain: Any) -> Callable[[PartOrigin
     return lambda origins: origins.filter_chain(listener, index, name=chain.name, server_names=names)
 
 
-def _policy_finder(listener: str, kinds: frozenset[str]) -> Callable[[PartOrigins], Places]:
+def _policy_finder(listener: str, kinds: frozenset[GroupKind]) -> Callable[[PartOrigins], Places]:
     return lambda origins: origins.policies(listener, kinds)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
+from mizzen.config.group_kinds import SECRET
 from mizzen.mesh.delta import ConfigChange, DocumentChange, MeshDelta
 from mizzen.mesh.rules.closed_policies import closed_policy, is_closed_policy
 from mizzen.mesh.snapshot import Mesh
@@ -87,7 +88,7 @@ def _reason(key: ConfigKey, error: Exception) -> str:
     """Return the exception's message on one line, or only its type where the message may quote a secret."""
     kind = type(error).__name__
     words = " ".join(str(error).split())
-    if not words or key.kind == "Secret":
+    if not words or key.group_kind == SECRET:
         return kind
     return f"{kind}: {words[:_LONGEST_REASON]}"
 

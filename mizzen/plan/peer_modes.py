@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
 
+from mizzen.config.group_kinds import PEER_AUTHENTICATION
 from mizzen.config.models import MutualTLSMode
 from mizzen.explain.chain_words import chains, downstream_tls
 from mizzen.plan.change import Change, Danger, Sign
@@ -36,7 +37,7 @@ def peer_mode_changes(old: Any, new: Any) -> Iterator[Change]:
             alike.setdefault((before, after), []).append(port)
     for (before, after), ports in alike.items():
         meaning, danger = _MEANING[before, after]
-        place = of_policies(str(new.name), "PeerAuthentication")
+        place = of_policies(str(new.name), PEER_AUTHENTICATION)
         what = f"{before} to {after}: {meaning}"
         # With the same words, workloads that differ only in their port numbers are reported together.
         name = "of all ports" if {*was, *now} == set(ports) else f"of {_ports(ports)}"

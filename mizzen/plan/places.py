@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mizzen.config.document import GroupKind
 from mizzen.explain.origins import PartOrigins, Places
 from mizzen.translator.filters.authorization import RuleName
 from mizzen.xds import type_urls
@@ -50,7 +51,7 @@ def of_token_rule(provider: str) -> Place:
     return lambda origins: origins.token_rule(provider)[1]
 
 
-def of_policies(listener: str, kind: str) -> Place:
+def of_policies(listener: str, kind: GroupKind) -> Place:
     """Return a finder of the lines of a listener's security policies of one kind."""
     return lambda origins: origins.policies(listener, (kind,))
 

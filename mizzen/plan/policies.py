@@ -12,6 +12,7 @@ from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 
+from mizzen.config.group_kinds import AUTHORIZATION_POLICY
 from mizzen.explain.chain_words import chains
 from mizzen.explain.policies import rule_words
 from mizzen.plan.change import Change, Danger, Sign
@@ -46,7 +47,7 @@ class _Policies:
 def policy_changes(old: Any, new: Any) -> Iterator[Change]:
     """Yield the changes in the security policies of a Listener."""
     was, now = _policies(old), _policies(new)
-    name, place = "of action ALLOW", of_policies(str(new.name), "AuthorizationPolicy")
+    name, place = "of action ALLOW", of_policies(str(new.name), AUTHORIZATION_POLICY)
     if now.guarded and not was.guarded:
         what = "what no rule allows is denied now"
         yield Change(Sign.ADDED, "policies", name, what, danger=Danger.REFUSED, place=place)

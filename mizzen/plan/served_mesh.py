@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import TypeAdapter
 
 from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig
+from mizzen.config.group_kinds import SECRET
 from mizzen.config.plain_documents import (
     from_plain,
     lines_from_plain,
@@ -112,7 +113,7 @@ def change_to(served: ServedMesh, new: Iterable[Config[Any]], kept: Iterable[Con
 
 def _served(content: Mapping[str, Any], place: Mapping[str, Any]) -> Iterable[Config[Any]]:
     """Yield a document as it is served. A Secret gets placeholder values, as the server sends none."""
-    if content["kind"] == "Secret":
+    if plain_key(content).group_kind == SECRET:
         content = {key: value for key, value in content.items() if key != "digests"} | {
             "stringData": {name: _stand_in(name) for name in content["digests"]}
         }

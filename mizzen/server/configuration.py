@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -309,7 +308,7 @@ class Configuration:
             diagnostics += self._file.diagnostics
             start_blockers += (one for one in self._file.diagnostics if one.severity is Severity.ERROR)
         view = ConfigurationView(
-            documents=Counter(key.kind for keys in self._keys.values() for key in keys),
+            documents={str(kind): len(keys) for kind, keys in self._keys.items() if keys},
             refused=refused,
             diagnostics=tuple(dict.fromkeys(diagnostics)),
             changed=self._changed,

@@ -250,7 +250,7 @@ class State:
 
 
 def _columns(key: ConfigKey) -> tuple[str, str, str, str]:
-    return key.group_kind.group, key.kind, key.namespace, key.name
+    return key.group_kind.group, key.group_kind.kind, key.namespace, key.name
 
 
 def _is_used(database: sqlite3.Connection, digest: bytes) -> bool:
@@ -270,7 +270,9 @@ def _check(database: sqlite3.Connection) -> None:
 
 def _document(key: ConfigKey, api_version: str, content: str, origin: Origin) -> Document:
     lines = DocumentLines.single(origin.line)
-    return Document(api_version, key.kind, key.namespace, key.name, json.loads(content), origin, lines)
+    return Document(
+        api_version, key.group_kind.kind, key.namespace, key.name, json.loads(content), origin, lines
+    )
 
 
 def _take(directory: Path) -> int:

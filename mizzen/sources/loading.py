@@ -19,6 +19,7 @@ from mizzen.config import (
     parse_mesh_config,
 )
 from mizzen.config.codes import UNREADABLE
+from mizzen.config.group_kinds import CONFIG_MAP
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, parse_documents
 from mizzen.mesh.snapshot import Mesh
 from mizzen.sources.files import FileSource
@@ -99,6 +100,6 @@ def mesh_config_among(configs: Iterable[Config[Any]]) -> MeshConfig | None:
 
     If there are several, the one in `istio-system` counts, or else the first by namespace.
     """
-    maps = [config for config in configs if config.kind == "ConfigMap"]
+    maps = [config for config in configs if config.group_kind == CONFIG_MAP]
     maps.sort(key=lambda config: (config.namespace != "istio-system", config.namespace))
     return mesh_config_of(maps[0])[0] if maps else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from mizzen.config import group_kinds
 from mizzen.config.document import Config
 from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY
 from mizzen.explain.describe.description import AppliedRule, RulePart
@@ -73,7 +74,9 @@ def subsets_of(mesh: Mesh, service: Service, endpoint: Endpoint) -> tuple[str, .
 def applied(mesh: Mesh, config: Config[Any], what: str, parts: Iterable[RulePart] = ()) -> AppliedRule:
     """Return the description of a document: in short, and its parts."""
     place = str(mesh.current_origin(config.origin))
-    return AppliedRule(config.kind, f"{config.namespace}/{config.name}", what, tuple(parts), (place,))
+    return AppliedRule(
+        str(config.group_kind), f"{config.namespace}/{config.name}", what, tuple(parts), (place,)
+    )
 
 
 def _part(mesh: Mesh, words: str, config: Config[Any], *path: str | int) -> RulePart:
@@ -178,14 +181,14 @@ def _of_workloads(mesh: Mesh, workloads: list[tuple[str, Mapping[str, str]]]) ->
 
 def _policy_words(config: Config[Any]) -> str:
     spec = config.spec
-    match config.kind:
-        case "PeerAuthentication":
+    match config.group_kind:
+        case group_kinds.PEER_AUTHENTICATION:
             ports = (f"port {port} {mtls.mode}" for port, mtls in spec.port_level_mtls.items())
             return ", ".join((str(spec.mtls.mode if spec.mtls is not None else "UNSET"), *ports))
-        case "AuthorizationPolicy":
+        case group_kinds.AUTHORIZATION_POLICY:
             count = len(spec.rules)
             return f"{spec.action}, {count} rule{'' if count == 1 else 's'}"
-        case "RequestAuthentication":
+        case group_kinds.REQUEST_AUTHENTICATION:
             return f"tokens of {', '.join(rule.issuer for rule in spec.jwt_rules) or 'no issuer'}"
     hosts = [host for listener in spec.egress for host in listener.hosts]
     return f"lets it call {', '.join(hosts)}" if hosts else "settings of the proxy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
-from mizzen.config.group_kinds import GATEWAY
+from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, VIRTUAL_SERVICE
 from mizzen.explain.callers import gateway_names
 from mizzen.explain.describe.applied_rules import Documents, service_rules, subsets_of, workload_rules
 from mizzen.explain.describe.description import Description, EndpointLine, Oddity, PortLine
@@ -153,7 +153,7 @@ def _workload(mesh: Mesh, workload: Workload, diagnostics: Sequence[Diagnostic])
     services = tuple(dict.fromkeys(service for service, _ in served))
     for service in services:
         for config, rule in service_rules(mesh, service).items():
-            if config.kind in ("VirtualService", "DestinationRule", "Gateway"):
+            if config.group_kind in (VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY):
                 rules.setdefault(config, rule)
     facts = {
         "labels": _labels(workload.labels),

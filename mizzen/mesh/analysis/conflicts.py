@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Final
 
+from mizzen.config.group_kinds import SERVICE_ENTRY
 from mizzen.incremental import Grouped
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh, AnalysedRegistry
 from mizzen.mesh.analysis.collected import Diagnostics, seen_together
@@ -85,7 +86,7 @@ def check_protocols(
         declaration
         for service in services
         for declaration in mesh.registry.declarations.under(service.key).values()
-        if declaration.config.kind == "ServiceEntry"
+        if declaration.config.group_kind == SERVICE_ENTRY
     ]
     declarations.sort(key=lambda one: (one.service.creation[0], one.config.name, one.config.namespace))
     for later, earlier in seen_together(declarations, lambda one: one.service.export_to):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from mizzen.config.document import Config
 from mizzen.config.dry_run import is_dry_run
+from mizzen.config.group_kinds import AUTHORIZATION_POLICY
 from mizzen.config.models import (
     AuthorizationAction,
     AuthorizationPolicy,
@@ -49,7 +50,7 @@ def is_closed_policy(config: Config[Any]) -> bool:
 def denying(config: Config[Any]) -> Config[Any]:
     """Return the AuthorizationPolicy that denies everything, for the closed policy
     of a RequestAuthentication."""
-    return replace(config, kind="AuthorizationPolicy", spec=_denies(config.spec))
+    return replace(config, kind=AUTHORIZATION_POLICY.kind, spec=_denies(config.spec))
 
 
 def _denies(spec: Any) -> AuthorizationPolicy:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from mizzen.config import kubernetes, models
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config
+from mizzen.config.group_kinds import SERVICE_ENTRY
 from mizzen.mesh.service import Endpoint, Protocol, Resolution, Service, ServicePort
 from mizzen.mesh.services.protocols import kubernetes_protocol
 from mizzen.mesh.services.shared_hosts import difference, join
@@ -62,14 +63,14 @@ class ServiceDeclaration:
 
 def declare_services(config: Config[Any], settings: MeshSettings) -> tuple[ServiceDeclaration, ...]:
     """Return the declarations of a ServiceEntry (one for each host) or a Kubernetes Service (one)."""
-    if config.kind == "ServiceEntry":
+    if config.group_kind == SERVICE_ENTRY:
         return _declare_service_entry(config, settings)
     return (_declare_kubernetes_service(config, settings),)
 
 
 def hosts_declared(config: Config[Any], settings: MeshSettings) -> tuple[str, ...]:
     """Return the hosts that `declare_services` would declare, without declaring them."""
-    if config.kind == "ServiceEntry":
+    if config.group_kind == SERVICE_ENTRY:
         entry: models.ServiceEntry = config.spec
         return tuple(dict.fromkeys(entry.hosts))
     return (kubernetes_hostname(config, settings),)

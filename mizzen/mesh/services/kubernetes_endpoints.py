@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from mizzen.config import kubernetes
 from mizzen.config.document import Config
+from mizzen.config.group_kinds import ENDPOINT_SLICE
 from mizzen.mesh.service import Endpoint, HealthStatus, Locality, ServicePort
 from mizzen.mesh.services.workloads import Workload, endpoint_of
 from mizzen.mesh.topology import NETWORK_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL
@@ -26,14 +27,14 @@ NetworkOf = Callable[[str], str]
 
 def service_name_of(config: Config[Any]) -> str:
     """Return the name of the Service, in the same namespace, whose endpoints the document lists."""
-    if config.kind == "EndpointSlice":
+    if config.group_kind == ENDPOINT_SLICE:
         return config.labels.get(SERVICE_NAME_LABEL, "")
     return config.name
 
 
 def addresses_of(config: Config[Any]) -> Iterable[str]:
     """Return the addresses that the document lists."""
-    if config.kind == "EndpointSlice":
+    if config.group_kind == ENDPOINT_SLICE:
         return [endpoint.addresses[0] for endpoint in config.spec.endpoints if endpoint.addresses]
     return [
         address.ip
@@ -44,7 +45,7 @@ def addresses_of(config: Config[Any]) -> Iterable[str]:
 
 def nodes_of(config: Config[Any]) -> Iterable[str]:
     """Return the names of the nodes on which the document's endpoints run."""
-    if config.kind == "EndpointSlice":
+    if config.group_kind == ENDPOINT_SLICE:
         named = {endpoint.node_name for endpoint in config.spec.endpoints}
     else:
         named = {
@@ -67,11 +68,11 @@ def listed_endpoints(
     A listed port belongs to the service port of the same name. Labels and identity come from the pod at the
     address, if it is known; otherwise only the network and, if the node is known, the locality are.
     """
-    documents = sorted(configs, key=lambda config: (config.kind, config.namespace, config.name))
-    slices = [config for config in documents if config.kind == "EndpointSlice"]
+    documents = sorted(configs, key=lambda config: config.key)
+    slices = [config for config in documents if config.group_kind == ENDPOINT_SLICE]
     found: list[Endpoint] = []
     for config in slices or documents:
-        listed = _of_slice if config.kind == "EndpointSlice" else _of_endpoints
+        listed = _of_slice if config.group_kind == ENDPOINT_SLICE else _of_endpoints
         found.extend(listed(config, ports, pod_of))
     placed = (_on_node(endpoint, locality_of_node) for endpoint in found)
     return [_on_network(endpoint, network_of) for endpoint in placed]

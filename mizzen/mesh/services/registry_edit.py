@@ -130,7 +130,7 @@ class RegistryEdit:
                     self._pods_on_node.discard(gone.node_name, key)
         if new is None:
             return
-        if new.kind == "Pod":
+        if new.group_kind == POD:
             workload = workload_from_pod(new, self._settings, self._nodes.get(new.spec.spec.node_name))
         else:
             workload = workload_from_entry(new, self._settings)

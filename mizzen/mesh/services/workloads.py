@@ -9,6 +9,7 @@ from typing import Any, Final
 from mizzen.config import kubernetes, models
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config, ConfigKey
+from mizzen.config.group_kinds import POD
 from mizzen.config.validation.addresses import is_ip_address
 from mizzen.mesh.service import Endpoint, HealthStatus, Locality, ServicePort
 from mizzen.mesh.settings import MeshSettings
@@ -56,11 +57,11 @@ class Workload:
     @property
     def is_pod(self) -> bool:
         """True if a Pod document describes it."""
-        return self.key.kind == "Pod"
+        return self.key.group_kind == POD
 
-    def order(self) -> tuple[str, str, str]:
+    def order(self) -> ConfigKey:
         """Return the sort key of endpoints made from workloads: kind, namespace, name."""
-        return (self.key.kind, self.key.namespace, self.key.name)
+        return self.key
 
 
 def workload_from_entry(config: Config[Any], settings: MeshSettings) -> Workload:

@@ -73,7 +73,7 @@ def leaves(kind: str) -> tuple[LeafField, ...]:
     """Return all leaf fields of a kind, with paths from the top of the document."""
     if kind == MESH_CONFIG:
         return tuple(_from_the_top(MeshConfig, ""))
-    known = KINDS_BY_NAME[kind]
+    (known,) = KINDS_BY_NAME[kind]
     return (*_METADATA, *_from_the_top(known.model, "spec" if known.has_spec else ""))
 
 
@@ -224,7 +224,7 @@ def _without_alternatives(name: str, text: Document, path: Path) -> None:
     model, start = (
         (MeshConfig, 0)
         if kind == MESH_CONFIG
-        else (KINDS_BY_NAME[kind].model, int(KINDS_BY_NAME[kind].has_spec))
+        else (KINDS_BY_NAME[kind][0].model, int(KINDS_BY_NAME[kind][0].has_spec))
     )
     for index in range(start, len(path)):
         for message in models_at(model, path[start:index]):

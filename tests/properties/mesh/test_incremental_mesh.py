@@ -48,7 +48,7 @@ def config(kind: str, namespace: str, name: str, spec: Any, labels: Any = None, 
     created = datetime(2024, 1, 1 + age, tzinfo=UTC) if age else None
     file = f"{kind}-{namespace}-{name}.yaml"
     typed = model.model_validate(spec)
-    version, origin = KINDS_BY_NAME[kind].api_versions[-1], Origin(file, 1)
+    version, origin = KINDS_BY_NAME[kind][0].api_versions[-1], Origin(file, 1)
     return Config(version, kind, namespace, name, typed, origin, LINES, labels or {}, {}, created)
 
 

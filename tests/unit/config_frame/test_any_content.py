@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from mizzen.config import Severity, parse_documents, parse_mesh_config, to_config
-from mizzen.config.kinds import KINDS_BY_NAME
+from mizzen.config.kinds import KINDS, Kind
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.schema_fields import places_of
 
@@ -47,15 +47,14 @@ def contents(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     )
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS_BY_NAME))
+@pytest.mark.parametrize("one", [pytest.param(kind, id=str(kind.of)) for kind in KINDS.values()])
 @settings(max_examples=60)
 @given(data=st.data())
-def test_documents_of_any_content(kind: str, data: st.DataObject) -> None:
-    one = KINDS_BY_NAME[kind]
+def test_documents_of_any_content(one: Kind, data: st.DataObject) -> None:
     shaped = st.dictionaries(st.sampled_from(sorted(one.model.model_fields)), contents(one.model), max_size=4)
     content: dict[str, Any] = {
         "apiVersion": one.api_versions[-1],
-        "kind": kind,
+        "kind": one.name,
         "metadata": {"name": "istio", "labels": data.draw(contents(one.model) | st.just({}))},
     }
     spec = data.draw(shaped | contents(one.model))

@@ -237,7 +237,7 @@ def test_lines_that_moved_are_right_at_once(tmp_path: Path) -> None:
     pairs = [
         (mesh.config(config.key), config)
         for kind in KINDS
-        for config in moved.configs(KINDS_BY_NAME[kind].of)
+        for config in moved.configs(KINDS_BY_NAME[kind][0].of)
     ]
     translation.update(mesh.updated(Changed(pairs))[0])
     found = PartOrigins(translation, proxy)

@@ -8,6 +8,7 @@ import pytest
 
 import mizzen
 from mizzen.config import Origin
+from mizzen.config.group_kinds import AUTHORIZATION_POLICY, SERVICE
 from mizzen.explain.origins import PartOrigins
 from mizzen.explain.suspect_parts import suspect_places
 from mizzen.translator.translate_result import MESSAGES
@@ -258,14 +259,14 @@ def test_of_an_inbound_listener_the_policy(tmp_path: Path) -> None:
     edit = Edit(tmp_path, "paths: [/admin]", "paths: [/admin/*]")
     [place] = suspect_places(*reversed(edit.versions(type_urls.LISTENER, "virtualInbound")), edit.origins)
     assert place.document is not None
-    assert (place.document.kind, place.document.name) == ("AuthorizationPolicy", "readers")
+    assert (place.document.group_kind, place.document.name) == (AUTHORIZATION_POLICY, "readers")
 
 
 def test_of_an_inbound_listener_the_port(tmp_path: Path) -> None:
     edit = Edit(tmp_path, "targetPort: 9080", "targetPort: 9081")
     found = suspect_places(*reversed(edit.versions(type_urls.LISTENER, "virtualInbound")), edit.origins)
-    kinds = {place.document.kind for place in found if place.document is not None}
-    assert kinds == {"Service", "AuthorizationPolicy"}, "a new chain has all filters anew"
+    kinds = {place.document.group_kind for place in found if place.document is not None}
+    assert kinds == {SERVICE, AUTHORIZATION_POLICY}, "a new chain has all filters anew"
 
 
 def test_of_a_gateways_listener_the_rule_that_leads_on(tmp_path: Path) -> None:

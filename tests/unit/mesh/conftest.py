@@ -64,7 +64,7 @@ def changed() -> Callable[..., Any]:
 
     def change(mesh: Mesh, text: str = "", removed: tuple[tuple[str, str, str], ...] = ()) -> Any:
         updated = tuple(load(text, "changed.yaml")) if text else ()
-        keys = tuple(KINDS_BY_NAME[kind].of.key(*rest) for kind, *rest in removed)
+        keys = tuple(KINDS_BY_NAME[kind][0].of.key(*rest) for kind, *rest in removed)
         return mesh.updated(ConfigChange(updated=updated, removed=keys))
 
     return change

@@ -101,4 +101,5 @@ def test_documents_of_one_name_and_two_groups_do_not_collide() -> None:
     assert after.config(istio.key) is istio
     assert after.config(kubernetes.key) is None
     assert not any(delta.of_kind(group_kinds.GATEWAY))
-    assert str(istio.key) == str(kubernetes.key) == "Gateway/default/g", "as people write it"
+    assert str(istio.key) == "Gateway/default/g", "as people write it"
+    assert str(kubernetes.key) == "Gateway.gateway.networking.k8s.io/default/g"
