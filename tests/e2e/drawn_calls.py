@@ -48,6 +48,46 @@ _HEADERS = (
 _PROTOCOLS = (*[Protocol.HTTP1] * 6, Protocol.HTTP2, Protocol.HTTP2, Protocol.HTTP10, Protocol.TCP)
 _METHODS = ("GET", "GET", "GET", "POST", "OPTIONS", "DELETE")
 
+_GATEWAY_AUTHORITIES = (
+    "shop.example",
+    "SHOP.example",
+    "www.shop.example",
+    "a.b.shop.example",
+    "api.example",
+    "x.example",
+    "secure.example",
+    "shop.example:80",
+    "nobody.test",
+    "api.example:8080",
+    ".shop.example",
+)
+_GATEWAY_SERVER_NAMES = (
+    "shop.example",
+    "www.shop.example",
+    "API.example",
+    "db.example",
+    "x.db.example",
+    "nobody.test",
+    "",
+)
+_SIDECAR_AUTHORITIES = (
+    "orders",
+    "orders:80",
+    "orders.default",
+    "reviews.default.svc.cluster.local",
+    "Reviews",
+    "10.1.0.1",
+    "www.outside.example",
+    "a.wild.example",
+    "wild.example",
+    "nobody.test",
+    "db.outside.example",
+    "reviews:9080",
+    "10.1.0.2:80",
+)
+_SIDECAR_ADDRESSES = ("10.1.0.1", "10.1.0.2", "10.1.0.3", "10.8.1.1", "10.8.7.1", "192.0.2.80")
+_SIDECAR_SERVER_NAMES = ("www.outside.example", "A.wild.example", "wild.example", "nobody.test", "")
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -63,9 +103,21 @@ class Drawn:
 def gateway(seed: int) -> Drawn:
     """Draw a gateway with plain HTTP, HTTPS, passthrough and TCP servers."""
     random = Random(f"gateway {seed}")
+    documents = [*_gateway_servers(), *_services(random), *_gateway_connection_rules()]
+    for index, names in enumerate((["shop.example"], ["*.shop.example", "api.example"], ["*.example"])):
+        spec = {"hosts": names, "gateways": ["edge"], "http": http_rules(random)}
+        documents.append(document("VirtualService", f"rules-{index}", spec=spec))
+    node = {
+        "id": "router~10.0.0.99~edge-1.default~default.svc.cluster.local",
+        "metadata": {"NAMESPACE": "default", "LABELS": {"istio": "edge"}},
+    }
+    return Drawn(documents, node, [_gateway_call(random) for _ in range(_CALLS)])
+
+
+def _gateway_servers() -> list[dict[str, Any]]:
     hosts = ["shop.example", "*.shop.example", "api.example", "*.example", "secure.example"]
     certificate, key = certificate_and_key()
-    documents = [
+    return [
         document(
             "Secret",
             "shop",
@@ -101,7 +153,11 @@ def gateway(seed: int) -> Drawn:
                 ],
             },
         ),
-        *_services(random),
+    ]
+
+
+def _gateway_connection_rules() -> list[dict[str, Any]]:
+    return [
         document(
             "VirtualService",
             "db",
@@ -130,61 +186,38 @@ def gateway(seed: int) -> Drawn:
             },
         ),
     ]
-    for index, names in enumerate((["shop.example"], ["*.shop.example", "api.example"], ["*.example"])):
-        documents.append(
-            document(
-                "VirtualService",
-                f"rules-{index}",
-                spec={
-                    "hosts": names,
-                    "gateways": ["edge"],
-                    "http": http_rules(random),
-                },
-            )
-        )
-    node = {
-        "id": "router~10.0.0.99~edge-1.default~default.svc.cluster.local",
-        "metadata": {"NAMESPACE": "default", "LABELS": {"istio": "edge"}},
-    }
-    authorities = (
-        "shop.example",
-        "SHOP.example",
-        "www.shop.example",
-        "a.b.shop.example",
-        "api.example",
-        "x.example",
-        "secure.example",
-        "shop.example:80",
-        "nobody.test",
-        "api.example:8080",
-        ".shop.example",
-    )
-    calls = []
-    for _ in range(_CALLS):
-        port = random.choice((80, 80, 80, 443, 443, 9000))
-        tls = None
-        if port == 443 and random.random() < 0.9:
-            name = random.choice(
-                (
-                    "shop.example",
-                    "www.shop.example",
-                    "API.example",
-                    "db.example",
-                    "x.db.example",
-                    "nobody.test",
-                    "",
-                )
-            )
-            tls = ClientTls(name, ("http/1.1",) if random.random() < 0.5 else ())
-        calls.append(_call(random, port, "127.0.0.1", Capture.NONE, authorities, tls))
-    return Drawn(documents, node, calls)
+
+
+def _gateway_call(random: Random) -> Call:
+    port = random.choice((80, 80, 80, 443, 443, 9000))
+    tls = None
+    if port == 443 and random.random() < 0.9:
+        name = random.choice(_GATEWAY_SERVER_NAMES)
+        tls = ClientTls(name, ("http/1.1",) if random.random() < 0.5 else ())
+    return _call(random, port, "127.0.0.1", Capture.NONE, _GATEWAY_AUTHORITIES, tls)
 
 
 def sidecar(seed: int) -> Drawn:
     """Draw a captured sidecar with HTTP, TCP, TLS and undeclared ports."""
     random = Random(f"sidecar {seed}")
-    documents = [
-        *_services(random),
+    documents = [*_services(random), *_services_outside()]
+    documents.extend(
+        document("VirtualService", name, spec={"hosts": [name], "http": http_rules(random)})
+        for name in ("orders", "reviews")
+    )
+    if random.random() < 0.5:
+        documents.append(
+            document("VirtualService", "wild", spec={"hosts": ["*.wild.example"], "http": http_rules(random)})
+        )
+    node = {
+        "id": "sidecar~10.0.0.7~orders-1.default~default.svc.cluster.local",
+        "metadata": {"NAMESPACE": "default", "LABELS": {"app": "orders", "version": "v1"}},
+    }
+    return Drawn(documents, node, [_sidecar_call(random) for _ in range(_CALLS)])
+
+
+def _services_outside() -> list[dict[str, Any]]:
+    return [
         document(
             "ServiceEntry",
             "outside",
@@ -224,47 +257,19 @@ def sidecar(seed: int) -> Drawn:
             },
         ),
     ]
-    documents.extend(
-        document("VirtualService", name, spec={"hosts": [name], "http": http_rules(random)})
-        for name in ("orders", "reviews")
-    )
-    if random.random() < 0.5:
-        documents.append(
-            document("VirtualService", "wild", spec={"hosts": ["*.wild.example"], "http": http_rules(random)})
-        )
-    node = {
-        "id": "sidecar~10.0.0.7~orders-1.default~default.svc.cluster.local",
-        "metadata": {"NAMESPACE": "default", "LABELS": {"app": "orders", "version": "v1"}},
-    }
-    authorities = (
-        "orders",
-        "orders:80",
-        "orders.default",
-        "reviews.default.svc.cluster.local",
-        "Reviews",
-        "10.1.0.1",
-        "www.outside.example",
-        "a.wild.example",
-        "wild.example",
-        "nobody.test",
-        "db.outside.example",
-        "reviews:9080",
-        "10.1.0.2:80",
-    )
-    addresses = ("10.1.0.1", "10.1.0.2", "10.1.0.3", "10.8.1.1", "10.8.7.1", "192.0.2.80")
-    names = ("www.outside.example", "A.wild.example", "wild.example", "nobody.test", "")
-    calls = []
-    for _ in range(_CALLS):
-        tls = None
-        if random.random() < 0.25:
-            tls = ClientTls(random.choice(names), ("http/1.1",) if random.random() < 0.5 else ())
-        if random.random() < 0.2:
-            port = random.choice((8080, 9090, 7777, 15006, 7000))
-            calls.append(_call(random, port, "10.0.0.7", Capture.INBOUND, authorities, tls))
-        else:
-            port = random.choice((80, 80, 80, 9080, 443, 5432, 9000, 7000, 15001))
-            calls.append(_call(random, port, random.choice(addresses), Capture.OUTBOUND, authorities, tls))
-    return Drawn(documents, node, calls)
+
+
+def _sidecar_call(random: Random) -> Call:
+    tls = None
+    if random.random() < 0.25:
+        name = random.choice(_SIDECAR_SERVER_NAMES)
+        tls = ClientTls(name, ("http/1.1",) if random.random() < 0.5 else ())
+    if random.random() < 0.2:
+        port = random.choice((8080, 9090, 7777, 15006, 7000))
+        return _call(random, port, "10.0.0.7", Capture.INBOUND, _SIDECAR_AUTHORITIES, tls)
+    port = random.choice((80, 80, 80, 9080, 443, 5432, 9000, 7000, 15001))
+    address = random.choice(_SIDECAR_ADDRESSES)
+    return _call(random, port, address, Capture.OUTBOUND, _SIDECAR_AUTHORITIES, tls)
 
 
 def uncaptured(seed: int) -> Drawn:

@@ -52,24 +52,48 @@ spec:
 """
 
 
-def http3_client(port: int, admin: str, gateway_address: str, roots: Path) -> str:
-    """The bootstrap of an Envoy that passes on what it gets at `port`, by HTTP/3 alone."""
-    admin_host, admin_port = admin.split(":")
+def place(host: str, number: int) -> dict[str, object]:
+    return {"socket_address": {"address": host, "port_value": number}}
+
+
+def called_by_http3(gateway_address: str, roots: Path) -> dict[str, object]:
+    """The cluster of the gateway, for a client that trusts these roots."""
     tls = {
         "sni": HOST,
         "common_tls_context": {"validation_context": {"trusted_ca": {"filename": str(roots)}}},
     }
     quic = "envoy.extensions.transport_sockets.quic.v3.QuicUpstreamTransport"
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {
+        "name": "gateway",
+        "load_assignment": {
+            "cluster_name": "gateway",
+            "endpoints": [
+                {"lb_endpoints": [{"endpoint": {"address": place(gateway_address, PORT)}}]},
+            ],
+        },
+        "transport_socket": {
+            "name": "envoy.transport_sockets.quic",
+            "typed_config": {"@type": f"type.googleapis.com/{quic}", "upstream_tls_context": tls},
+        },
+        "typed_extension_protocol_options": {
+            options: {
+                "@type": f"type.googleapis.com/{options}",
+                "explicit_http_config": {"http3_protocol_options": {}},
+            }
+        },
+    }
+
+
+def http3_client(port: int, admin: str, gateway_address: str, roots: Path) -> str:
+    """The bootstrap of an Envoy that passes on what it gets at `port`, by HTTP/3 alone."""
+    admin_host, admin_port = admin.split(":")
     manager = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
     router = {
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
     }
     everything = {"match": {"prefix": "/"}, "route": {"cluster": "gateway"}}
-
-    def place(host: str, number: int) -> dict[str, object]:
-        return {"socket_address": {"address": host, "port_value": number}}
 
     listener = {
         "name": "client",
@@ -92,25 +116,7 @@ def http3_client(port: int, admin: str, gateway_address: str, roots: Path) -> st
             }
         ],
     }
-    cluster = {
-        "name": "gateway",
-        "load_assignment": {
-            "cluster_name": "gateway",
-            "endpoints": [
-                {"lb_endpoints": [{"endpoint": {"address": place(gateway_address, PORT)}}]},
-            ],
-        },
-        "transport_socket": {
-            "name": "envoy.transport_sockets.quic",
-            "typed_config": {"@type": f"type.googleapis.com/{quic}", "upstream_tls_context": tls},
-        },
-        "typed_extension_protocol_options": {
-            options: {
-                "@type": f"type.googleapis.com/{options}",
-                "explicit_http_config": {"http3_protocol_options": {}},
-            }
-        },
-    }
+    cluster = called_by_http3(gateway_address, roots)
     return json.dumps(
         {
             "admin": {"address": place(admin_host, int(admin_port))},

@@ -212,21 +212,10 @@ def test_what_a_node_tells() -> None:
     assert "other" not in node.metadata
 
 
-@pytest.mark.parametrize("api", ["GRPC", "DELTA_GRPC"])
-async def test_certificates_runtime_and_extensions(page, tmp_path, api) -> None:
-    authority = Authority()
-    first, second = authority.issue("first"), authority.issue("second")
-    fault = fault_pb2.HTTPFault()
-    fault.abort.http_status, fault.abort.percentage.numerator = 418, 100
-    server = xds.Server(group_of=lambda node, peer: "web")
-    server.set_snapshot(
-        "web",
-        xds.Snapshot.of(
-            [page.secret("web", *first), page.runtime("layer", **{"a.b": 7}), page.extension("fault", fault)]
-        ),
-    )
-    xds_port, port, admin = await server.start("127.0.0.1:0"), free_port(), free_port()
-    config = bootstrap(xds_port, admin, delta=False)
+def fetching_all_by_itself(page: Any, xds_port: int, port: int, admin: int, api: str) -> dict[str, Any]:
+    """The bootstrap of an Envoy whose listener at `port` is its own, and fetches its certificate, a layer of
+    runtime and a filter, each by a stream of its own."""
+    config: dict[str, Any] = bootstrap(xds_port, admin, delta=False)
     del config["dynamic_resources"]
     services = [{"envoy_grpc": {"cluster_name": "xds"}}]
     source = {
@@ -249,6 +238,24 @@ async def test_certificates_runtime_and_extensions(page, tmp_path, api) -> None:
     ]
     layer = {"name": "layer", "rtds_layer": {"name": "layer", "rtds_config": source}}
     config["layered_runtime"] = {"layers": [layer]}
+    return config
+
+
+@pytest.mark.parametrize("api", ["GRPC", "DELTA_GRPC"])
+async def test_certificates_runtime_and_extensions(page, tmp_path, api) -> None:
+    authority = Authority()
+    first, second = authority.issue("first"), authority.issue("second")
+    fault = fault_pb2.HTTPFault()
+    fault.abort.http_status, fault.abort.percentage.numerator = 418, 100
+    server = xds.Server(group_of=lambda node, peer: "web")
+    server.set_snapshot(
+        "web",
+        xds.Snapshot.of(
+            [page.secret("web", *first), page.runtime("layer", **{"a.b": 7}), page.extension("fault", fault)]
+        ),
+    )
+    xds_port, port, admin = await server.start("127.0.0.1:0"), free_port(), free_port()
+    config = fetching_all_by_itself(page, xds_port, port, admin, api)
 
     async def served() -> bytes:
         try:
