@@ -41,7 +41,8 @@ class Clusters:
     def step(self, name: str, connection: Connection, authority: str) -> ClusterStep:
         """Return the cluster; its `failure` says why it cannot take the call.
 
-        For some clusters the endpoint is made from the call: its original destination, or the authority.
+        For some clusters the endpoint is made from the call: its original destination, or the authority, by
+        whose name Envoy finds it.
         """
         found = self._steps.get(name)
         if found is None:
@@ -50,7 +51,7 @@ class Clusters:
             place = (connection.address, connection.port) if connection.restored else None
             return _with_endpoint(found, place)
         if found.discovery_type == _DYNAMIC_FORWARD_PROXY:
-            return _with_endpoint(found, (authority, 0) if authority else None)
+            return _with_endpoint(found, _named(authority, 443 if found.originates_tls else 80))
         return found
 
     def _compile(self, name: str) -> ClusterStep:
@@ -110,6 +111,14 @@ def _with_endpoint(step: ClusterStep, place: tuple[str, int] | None) -> ClusterS
     localities = (Locality(0, "", "", "", 1, (Endpoint(place[0], place[1], 1, "UNKNOWN"),)),)
     failure = Failure.NO_SECRET if step.missing_secrets else None
     return replace(step, localities=localities, failure=failure)
+
+
+def _named(authority: str, default_port: int) -> tuple[str, int] | None:
+    """Return the name and port of an authority; None if it is empty."""
+    host, colon, port = authority.rpartition(":")
+    if colon and port.isdecimal():
+        return host, int(port)
+    return (authority, default_port) if authority else None
 
 
 def _locality(message: Any) -> Locality:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dynamic_forward_proxy_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
@@ -18,6 +19,10 @@ from mizzen.simulate.typed_config import type_name, unpacked
 from mizzen.simulate.verdict import FilterChainStep, FilterStep
 
 _SNI_CLUSTER: Final = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster"
+_WITHOUT_EFFECT: Final = frozenset({"envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy"})
+"""Filters that change nothing about where a connection goes."""
+
+_TLS_PORT: Final = 443
 
 DEFAULT: Final = -1
 """The index of a listener's default filter chain."""
@@ -29,13 +34,15 @@ class ChainFilters:
     If the simulator knows the filter that takes the connection, exactly one of `manager` (the chain reads
     HTTP) and `tcp` (the clusters that the connection is proxied to, with their shares) is set. `security` are
     the filters that may refuse the connection before. `asks_for_certificate`: the client's certificate is
-    requested.
+    requested. `resolved_port`: the port that is called at the name in the SNI, by a cluster that resolves it;
+    0 without such a filter.
     """
 
     __slots__ = (
         "_application_protocols",
         "asks_for_certificate",
         "manager",
+        "resolved_port",
         "security",
         "sni_cluster",
         "step",
@@ -47,6 +54,7 @@ class ChainFilters:
         self.manager: HttpConnectionManager | None = None
         self.tcp: tuple[tuple[str, float], ...] = ()
         self.sni_cluster = False
+        self.resolved_port = 0
         self.terminal = False
         self.security: tuple[SecurityFilter, ...] = ()
         steps = tuple(self._compile(each) for each in chain.filters)
@@ -77,13 +85,17 @@ class ChainFilters:
     def _compile(self, network_filter: Any) -> FilterStep:
         packed = network_filter.typed_config
         kind = type_name(packed)
-        judged = kind == _SNI_CLUSTER
+        judged = kind == _SNI_CLUSTER or kind in _WITHOUT_EFFECT
         if kind == _SNI_CLUSTER:
             self.sni_cluster = True
         manager = unpacked(packed, http_connection_manager_pb2.HttpConnectionManager)
         if manager is not None:
             self.manager = HttpConnectionManager(manager)
             self.terminal = judged = True
+        resolver = unpacked(packed, sni_dynamic_forward_proxy_pb2.FilterConfig)
+        if resolver is not None:
+            self.resolved_port = resolver.port_value or _TLS_PORT
+            judged = True
         tcp = unpacked(packed, tcp_proxy_pb2.TcpProxy)
         if tcp is not None:
             self.tcp = _tcp_clusters(tcp)

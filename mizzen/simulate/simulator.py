@@ -230,7 +230,9 @@ class _Run:
             clusters = filters.tcp
             if filters.sni_cluster and made.server_name:
                 clusters = ((made.server_name, 1.0),)
-            self._forward([(name, share, (), ()) for name, share in clusters], made, "")
+            resolves = filters.resolved_port and made.server_name
+            called = f"{made.server_name}:{filters.resolved_port}" if resolves else ""
+            self._forward([(name, share, (), ()) for name, share in clusters], made, called)
         elif not filters.terminal:
             unjudged = any(not each.judged for each in filters.step.filters)
             self._fail(Failure.NO_FILTER, Outcome.UNKNOWN if unjudged else Outcome.FAILED)

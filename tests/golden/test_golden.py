@@ -13,6 +13,8 @@ import yaml
 
 import mizzen
 from mizzen.config.diagnostics import Severity
+from mizzen.translator.filters.http import HTTP_FILTERS
+from mizzen.translator.filters.network import NETWORK_FILTERS
 from tests.golden.envoy_verdict import envoy_verdict
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/mesh.yaml"))
@@ -56,6 +58,14 @@ def test_proxy_is_sent_what_is_expected(case: Path, request: pytest.FixtureReque
     assert texts.keys() == found.keys()
     for name, text in texts.items():
         assert yaml.safe_load(text) == yaml.safe_load(found[name]), name
+
+
+def test_every_filter_is_in_some_case() -> None:
+    sent = "".join(
+        path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*/expected/*.yaml")
+    )
+    names = [each.name for each in (*HTTP_FILTERS, *NETWORK_FILTERS)]
+    assert [name for name in names if f"name: {name}" not in sent] == []
 
 
 @pytest.mark.envoy
