@@ -1,4 +1,4 @@
-"""The declaration of an HTTP filter: its place in Istio's order, and what it depends on."""
+"""The declaration of an HTTP filter: position in Istio's order, and what it depends on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The declaration of a network filter of TCP chains: its place in Istio's order, and what it depends on."""
+"""The declaration of a network filter of TCP chains: position in Istio's order, and what it depends on."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The HTTP filters. Each has a module that decides if a connection manager needs it, and configures it.
 
-A module declares its filter with its place in Istio's order. To add a filter, add a module.
+A module declares its filter with its position in Istio's order. To add a filter, add a module.
 """
 
 from __future__ import annotations

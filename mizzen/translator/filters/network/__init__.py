@@ -1,7 +1,7 @@
 """The network filters of TCP chains. Each has a module that decides if a chain needs it, and configures it.
 
-A module declares its filter with its place in Istio's order; the TCP proxy ends the chain. To add a filter,
-add a module.
+A module declares its filter with its position in Istio's order; the TCP proxy ends the chain. To add a
+filter, add a module.
 """
 
 from __future__ import annotations

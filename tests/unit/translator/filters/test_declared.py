@@ -99,25 +99,44 @@ def test_order_is_that_of_steps_and_offsets(tmp_path: Path, monkeypatch: pytest.
             b=http("after fault", "FAULT", 1),
             c=http("fault", "FAULT"),
             d=http("before fault", "FAULT", -1),
-            e=http("wasm", "PHASE_STATS"),
+            e=http("one", "PHASE_STATS")
+            + "STATS = FILTER"
+            + http("two", "STATS")
+            + "FILTER = (FILTER, STATS)",
         ),
     )
-    assert [each.name for each in found] == ["wasm", "before fault", "fault", "after fault", "last"]
+    assert [each.name for each in found] == ["one", "before fault", "fault", "after fault", "two", "last"]
 
 
-def test_two_filters_with_one_place_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_filters_of_a_module_with_one_position_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = http("one", "FAULT") + "OTHER = FILTER" + http("two", "FAULT") + "FILTER = (OTHER, FILTER)"
+    name, path = package(tmp_path, monkeypatch, wasm=both)
+    with pytest.raises(
+        FilterDeclarationError, match=rf"^{name}.wasm and {name}.wasm declare filters for one"
+    ):
+        in_order(HttpFilter, name, path)
+
+
+def test_two_filters_with_one_position_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, path = package(tmp_path, monkeypatch, one=http("one", "FAULT", 1), other=http("other", "FAULT", 1))
     with pytest.raises(FilterDeclarationError) as error:
         in_order(HttpFilter, name, path)
     assert str(error.value) == (
-        f"{name}.one and {name}.other declare filters for one place: FAULT, offset 1; "
+        f"{name}.one and {name}.other declare filters for one position: FAULT, offset 1; "
         "give one of them another step or offset"
     )
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "FILTER = 'fault'", FILTER.format(kind="network", Kind="Network", name="a", step="STATS", offset=0)],
+    [
+        "",
+        "FILTER = ()",
+        "FILTER = 'fault'",
+        FILTER.format(kind="network", Kind="Network", name="a", step="STATS", offset=0),
+    ],
 )
 def test_a_module_without_a_declaration_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
@@ -133,7 +152,7 @@ def test_a_module_without_a_declaration_is_an_error(
     ("filters", "kind", "folder"),
     [(HTTP_FILTERS, HttpFilter, "http"), (NETWORK_FILTERS, NetworkFilter, "network")],
 )
-def test_every_file_is_a_filter_in_its_place(
+def test_every_file_is_a_filter_in_its_position(
     filters: tuple[Filter[object], ...], kind: type[object], folder: str
 ) -> None:
     files = [
@@ -141,7 +160,7 @@ def test_every_file_is_a_filter_in_its_place(
     ]
     assert len(filters) == len(files)
     assert all(type(each) is kind for each in filters)
-    assert all(one.place < next_.place for one, next_ in pairwise(filters))
+    assert all(one.position < next_.position for one, next_ in pairwise(filters))
 
 
 @pytest.mark.parametrize("zipped", [False, True], ids=["folder", "zip"])
