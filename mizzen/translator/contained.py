@@ -219,7 +219,7 @@ class ContainedTranslation:
 
         Raises ProxyFaultError if nothing can be translated for it.
         """
-        variant = self._variant_of.get(proxy)
+        variant = self._variant_of.get(proxy) if self._variants else None
         if variant is not None and variant.retries:
             made = self._home(proxy, variant)
             if made is not None:

@@ -10,10 +10,12 @@ from itertools import islice
 from typing import Final
 from weakref import WeakValueDictionary
 
-from mizzen.incremental import Database, Lookup, Table
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.incremental import Database, Lookup, Query, Table
 from mizzen.mesh.named_difference import NamedDifference
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.scope.reach import Reach, Reaches
+from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.label_layers import LabelLayers
@@ -21,7 +23,8 @@ from mizzen.translator.label_rules import LabelRules
 from mizzen.translator.laid_over import NOTHING_LAID_OVER, LaidOver
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.part_origins import OutboundParts
-from mizzen.translator.shared_resources import SharedResources
+from mizzen.translator.shared_resources import ClassResources, SharedResources
+from mizzen.translator.tls.secret_references import SecretNames
 
 _UNUSED_UPDATES: Final = 32
 """Number of updates of the mesh after which a class is forgotten if no proxy needed it."""
@@ -29,6 +32,10 @@ _UNUSED_UPDATES: Final = 32
 _TURNS: Final = 16
 """Number of updates of the mesh within which every class goes over to the current one, also if no difference
 concerns it: so at most so many outdated meshes are in memory."""
+
+
+_Settings = tuple[SidecarConfig | None, MeshConfig]
+"""The Sidecar of a class, and the mesh's configuration with the ProxyConfig of its proxies."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -82,6 +89,11 @@ class ProxyClasses:
         self._failed: dict[ProxyClass, str] = {}
         self._shared = Table[ProxyClass, SharedResources](database, "resources that proxies share")
         self._laid = Table[ProxyClass, LaidOver](database, "resources of proxies with labels")
+        # Beside these, what each proxy's own resources and secrets depend on: few changes reach those.
+        self._settings = Table[ProxyClass, _Settings](database, "settings of a class of proxies")
+        self._secrets = Table[ProxyClass, SecretNames](database, "secrets of a class of proxies")
+        self._laid_secrets = Table[ProxyClass, SecretNames | None](database, "secrets of proxies with labels")
+        self._resources = Query(database, "resources of a class", self._resources_of)
         self._wider: Lookup[LabelRules, OutboundProfile, OutboundProfile] = Lookup(
             database, "profile without labels", self._rules, LabelRules.shared_profile
         )
@@ -110,9 +122,29 @@ class ProxyClasses:
         """Return the shared resources without layers."""
         return self._shared[proxy_class.whole]
 
-    def laid_over(self, proxy_class: ProxyClass) -> LaidOver:
-        """Return the layers of a class over its shared resources."""
-        return NOTHING_LAID_OVER if proxy_class.wider is None else self._laid[proxy_class]
+    def resources(self, proxy_class: ProxyClass) -> ClassResources:
+        """Return the resources that all proxies of a class are sent."""
+        return self._resources(proxy_class)
+
+    def settings(self, proxy_class: ProxyClass) -> _Settings:
+        """Return the Sidecar of a class, and the mesh's configuration with the ProxyConfig of its proxies."""
+        return self._settings[proxy_class.whole]
+
+    def secrets(self, proxy_class: ProxyClass) -> SecretNames:
+        """Return the names of the secrets that the resources of a class refer to."""
+        laid = None if proxy_class.wider is None else self._laid_secrets[proxy_class]
+        return self._secrets[proxy_class.whole] if laid is None else laid
+
+    def _resources_of(self, proxy_class: ProxyClass) -> ClassResources:
+        shared = self.whole(proxy_class)
+        over = NOTHING_LAID_OVER if proxy_class.wider is None else self._laid[proxy_class]
+        return ClassResources(
+            over.clusters.on(shared.clusters),
+            over.endpoints.on(shared.endpoints),
+            over.listeners.on(shared.listeners),
+            over.routes.on(shared.routes),
+            shared.diagnostics if over.diagnostics is None else over.diagnostics,
+        )
 
     # Incremental updates.
 
@@ -194,22 +226,20 @@ class ProxyClasses:
 
     def bring(self, proxy_class: ProxyClass) -> None:
         """Update the shared resources of a class. Their readers run again if they differ now."""
-        if self._is_current(proxy_class):
+        if self.is_current(proxy_class):
             return
         if proxy_class.wider is not None:
             self._bring(proxy_class.wider)
         self._bring(proxy_class)
 
-    def _is_current(self, proxy_class: ProxyClass) -> bool:
-        live = self._live.get(proxy_class.whole)
-        if (
-            live is None
-            or proxy_class.whole in self._behind
-            or proxy_class.whole not in self._shared.values_now
-        ):
+    def is_current(self, proxy_class: ProxyClass) -> bool:
+        """Return whether the shared resources of a class exist and are up to date."""
+        whole = proxy_class.whole
+        live = self._live.get(whole)
+        if live is None or whole in self._behind or whole not in self._shared.values_now:
             return False
         live.unused = 0
-        return proxy_class.wider is None or live.layers.is_current(proxy_class)
+        return whole is proxy_class or live.layers.is_current(proxy_class)
 
     def _bring(self, proxy_class: ProxyClass) -> None:
         if proxy_class in self._failed:
@@ -220,7 +250,8 @@ class ProxyClasses:
             else:
                 self._advance(proxy_class.wider)
                 layers = self._live[proxy_class.wider].layers
-                self._laid[proxy_class] = layers.bring(proxy_class, proxy_class.profile)
+                laid = self._laid[proxy_class] = layers.bring(proxy_class, proxy_class.profile)
+                self._laid_secrets[proxy_class] = laid.secrets
                 self._layered[proxy_class] = None
         except Exception as error:
             # For the next proxies of the class. The exception itself would keep an outdated mesh in memory.
@@ -244,7 +275,9 @@ class ProxyClasses:
             self._find_reach(proxy_class, live)
         elif proxy_class in self._shared.values_now:
             return
-        self._shared[proxy_class] = live.resources.shared
+        shared = self._shared[proxy_class] = live.resources.shared
+        self._settings[proxy_class] = shared.sidecar, shared.mesh_config
+        self._secrets[proxy_class] = shared.secrets
 
     def knows(self, proxy_class: ProxyClass) -> bool:
         """Return whether the resources of a class exist, or are known to fail."""
@@ -320,18 +353,16 @@ class ProxyClasses:
         for each in layers:
             live.layers.forget(each)
             self._layered.pop(each, None)
-            self._laid.discard(each)
+            self._discard(each)
         if proxy_class.wider is None:
             self._reaches.discard(proxy_class)
             for members in (self._live, self._gateways, self._behind, self._layers_behind, self._turns):
                 members.pop(proxy_class, None)
-            self._shared.discard(proxy_class)
+            self._discard(proxy_class)
 
     def _discard(self, proxy_class: ProxyClass) -> None:
-        if proxy_class.wider is None:
-            self._shared.discard(proxy_class)
-        else:
-            self._laid.discard(proxy_class)
+        for table in (self._shared, self._settings, self._secrets, self._laid, self._laid_secrets):
+            table.discard(proxy_class)
 
     def _forget_scopes(self, more: Iterable[ProxyClass] = ()) -> None:
         layers = (proxy_class for live in self._live.values() for proxy_class in live.layers)

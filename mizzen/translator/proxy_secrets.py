@@ -6,7 +6,7 @@ Gateway could get any certificate for a proxy of their own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from typing import Any, Final
 
@@ -38,12 +38,12 @@ def proxy_secrets(
     proxy: Proxy,
     asked: SecretNames,
     own: WorkloadResources,
-    clusters: Mapping[str, Resource],
+    clusters: Callable[[], Iterable[Resource]],
     memo: Memo,
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
     """Return the secrets of `proxy`, and diagnostics for those that it does not get.
 
-    They are those in `asked` and those of its own resources. `clusters` are all clusters that it is sent.
+    They are those in `asked` and those of its own resources. `clusters` returns all clusters of its class.
     """
     asked = all_secrets((asked, own.secrets))
     if not asked:
@@ -58,16 +58,16 @@ def proxy_secrets(
     unserved = (own_secret_name(name, namespace) for name in names.difference(one.name for one in made))
     absent = {name for name in unserved if name is not None and mesh.secret(namespace, name) is None}
     watched = frozenset(one.name for one in made if one.name.startswith((FILE_CERTIFICATE, FILE_ROOT)))
-    many = _many_files(watched, chain(own.listeners, own.clusters, clusters.values()))
+    many = _many_files(watched, lambda: chain(own.listeners, own.clusters, clusters()))
     return made, (*withheld, *diagnostics, *_elsewhere(mesh, absent, namespace), *many)
 
 
-def _many_files(watched: frozenset[str], users: Iterable[Resource]) -> Iterator[Diagnostic]:
+def _many_files(watched: frozenset[str], users: Callable[[], Iterable[Resource]]) -> Iterator[Diagnostic]:
     """Warn of more files than an Envoy can watch. It needs an inotify instance for each secret in files, and
     if there are too many it does not reject them, but exits."""
     if len(watched) < _MANY_FILES:
         return
-    first = next((one for one in users if secret_references(one).filtered(watched.__contains__)), None)
+    first = next((one for one in users() if secret_references(one).filtered(watched.__contains__)), None)
     origin = next((each for each in first.origins if isinstance(each, Origin)), None) if first else None
     yield Diagnostic(
         Severity.WARNING,

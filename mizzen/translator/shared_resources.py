@@ -33,3 +33,13 @@ class SharedResources(NamedTuple):
     passthrough: PassthroughServices
     mesh_config: MeshConfig
     gateway_routes: CachedGatewayRoutes
+
+
+class ClassResources(NamedTuple):
+    """What all proxies of a class are sent: their shared resources, with the layers of the class."""
+
+    clusters: Collection
+    endpoints: Collection
+    listeners: Collection
+    routes: Collection
+    diagnostics: tuple[Diagnostic, ...]

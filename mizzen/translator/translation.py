@@ -14,14 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.config.mesh_config import MeshConfig
-from mizzen.incremental import Database, Query, Watch
+from mizzen.incremental import Database, Query
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.recorded import RecordedMesh
 from mizzen.mesh.rules.gateways import MergedGateway
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
-from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
@@ -30,6 +28,7 @@ from mizzen.translator.overlays import Overlays
 from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.proxy_classes import ProxyClass, ProxyClasses
 from mizzen.translator.proxy_secrets import proxy_secrets
+from mizzen.translator.replicas import Made, Replicas, ServedProxies
 from mizzen.translator.workload_resources import (
     ServedWorkload,
     WorkloadResources,
@@ -39,9 +38,6 @@ from mizzen.translator.workload_resources import (
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
-
-_Made = tuple[Snapshot, tuple[Diagnostic, ...]]
-"""Everything that a proxy is sent, and what could not be served as it was written."""
 
 
 class ProxyResources(dict[str, Mapping[str, Resource]]):
@@ -65,8 +61,6 @@ class Translation:
         self._memo = memo if memo is not None else Memo()
         self._overlays = Overlays()
         self._no_secrets = Collection(type_urls.SECRET, {})
-        self._watches: dict[Proxy, Watch[_Made]] = {}
-        self._concerned: dict[Proxy, None] = {}
         self._failing: dict[Proxy, None] = {}
         self._begin()
 
@@ -76,13 +70,14 @@ class Translation:
         self._recorded = RecordedMesh(database, self._mesh)
         self._shared = ProxyClasses(database, self._mesh, self._memo)
         self._classes = Query(database, "class of a proxy", self._class_of)
-        self._settings = Query(database, "settings of a class of sidecars", self._settings_of)
         self._sidecars = Query(
             database, "inbound resources of a sidecar", self._sidecar_of, compared=_of_workload
         )
         self._gateways = Query(database, "gateway resources", self._gateway_of, compared=_of_workload)
         self._owns = Query(database, "resources of one workload", self._own_of, compared=_of_workload)
-        self._snapshots = Query(database, "what a proxy is sent", self._made_for, compared=_of_proxy)
+        replicas = Query(database, "replicas of a proxy", self._replicas_of, compared=_of_replicas)
+        sent = Query(database, "what replicas are sent", self._made_for, compared=_of_made)
+        self._served = ServedProxies(database, replicas, sent)
 
     @property
     def mesh(self) -> Mesh:
@@ -107,14 +102,14 @@ class Translation:
             return
         if mesh.settings is not before.settings:
             self._overlays = Overlays()
-            self._concerned.update(dict.fromkeys(self._watches))
-            self._watches.clear()
+            served = self._served
             self._begin()
+            self._served.concerned.update({**served.concerned, **dict.fromkeys(served.proxies)})
             return
         self._recorded.renew(mesh)
         self._shared.renew(mesh)
         self._database.retry_failures()
-        self._database.sweep()
+        self._served.sweep()
 
     def concerned(self) -> Iterator[Proxy]:
         """Yield the proxies whose snapshots may differ since the last call.
@@ -124,7 +119,7 @@ class Translation:
         translate at once. A proxy is yielded again if something that it shares was updated after it was
         translated.
         """
-        self._concerned.update(self._failing)
+        self._served.concerned.update(self._failing)
         yield from self._noted()
         for _ in self._shared.changed():
             yield from self._noted()
@@ -133,11 +128,11 @@ class Translation:
         while True:
             # Again after each round: translating for one of them may update resources that it shares with
             # proxies that were not noted yet.
-            self._concerned.update((watch.key[0], None) for watch in self._database.take_stale())
-            if not self._concerned:
+            self._served.note_changes()
+            if not self._served.concerned:
                 return
-            while self._concerned:
-                yield self._concerned.popitem()[0]
+            while self._served.concerned:
+                yield self._served.concerned.popitem()[0]
 
     def knows(self, proxy: Proxy) -> bool:
         """Return whether the shared resources for `proxy` exist, or are known to fail."""
@@ -154,13 +149,13 @@ class Translation:
     def forget_unused(self, proxies: Iterable[Proxy]) -> None:
         """Forget everything that was made only for proxies not among these."""
         known = set(proxies)
-        for proxy in self._watches.keys() - known:
-            self._watches.pop(proxy).close()
-        for noted in (self._concerned, self._failing):
+        for proxy in self._served.proxies - known:
+            self._served.forget(proxy)
+        for noted in (self._served.concerned, self._failing):
             for proxy in noted.keys() - known:
                 del noted[proxy]
         self._shared.keep(filter(None, map(self._class_if_sound, known)))
-        self._database.sweep()
+        self._served.sweep()
 
     def beside(self, mesh: Mesh) -> Translation:
         """Return a translation of a different mesh, which shares the memo and so all unchanged parts."""
@@ -184,25 +179,28 @@ class Translation:
         proxy_class = self._class_if_sound(proxy)
         if proxy_class is not None:
             self._shared.forget(proxy_class)
-        self._unwatch(proxy)
+        self._served.forget(proxy)
+        self._served.sweep()
 
     def snapshot(self, proxy: Proxy) -> Snapshot:
         """Return everything that `proxy` should be sent now. Collections that are equal for several proxies
         are the same objects."""
         return self.translate(proxy)[0]
 
-    def translate(self, proxy: Proxy) -> _Made:
+    def translate(self, proxy: Proxy) -> Made:
         """Return the snapshot, and diagnostics for what cannot be served as written."""
+        standing = None if self._checking else self._served.standing(proxy)
+        if standing is not None and self._shared.is_current(standing[0]):
+            return standing[1]
         try:
             self._shared.bring(self._classes.sound(proxy))
-            made = self._snapshots.sound(proxy)
+            made = self._served.make(proxy)
         except Exception:
             self._failing[proxy] = None
-            self._unwatch(proxy)
+            self._served.forget(proxy)
+            self._served.sweep()
             raise
         self._failing.pop(proxy, None)
-        if proxy not in self._watches:
-            self._watches[proxy] = self._snapshots.watch(proxy)
         return made
 
     def _class_if_sound(self, proxy: Proxy) -> ProxyClass | None:
@@ -211,13 +209,6 @@ class Translation:
             return self._classes.sound(proxy)
         except Exception:
             return None
-
-    def _unwatch(self, proxy: Proxy) -> None:
-        """Forget the snapshot of a proxy, after it failed or to build it again."""
-        watch = self._watches.pop(proxy, None)
-        if watch is not None:
-            watch.close()
-        self._database.sweep()
 
     def resources(self, proxy: Proxy) -> ProxyResources:
         """Return everything that `proxy` should be sent now as a mapping, with diagnostics for what is not
@@ -282,28 +273,41 @@ class Translation:
             return self._shared.of(profile, ())
         return self._shared.of(profile, passthrough_hosts(self._recorded.gateways_for(proxy).servers))
 
-    def _made_for(self, proxy: Proxy) -> _Made:
-        proxy_class = self._classes(proxy)
-        shared, over, own = (
-            self._shared.whole(proxy_class),
-            self._shared.laid_over(proxy_class),
-            self._owns(proxy),
+    def _replicas_of(self, proxy: Proxy) -> Replicas:
+        proxy_class, own = self._classes(proxy), self._owns(proxy)
+        secrets, problems = proxy_secrets(
+            self._recorded,
+            proxy,
+            self._shared.secrets(proxy_class),
+            own,
+            lambda: self._shared.resources(proxy_class).clusters.values(),
+            self._memo,
         )
-        laid = self._overlays.laid
-        listeners = over.listeners.on(shared.listeners)
+        return self._memo(
+            Replicas,
+            proxy_class,
+            own.clusters,
+            own.listeners,
+            own.hidden_listeners,
+            own.routes,
+            secrets,
+            (*own.diagnostics, *problems),
+        )
+
+    def _made_for(self, replicas: Replicas) -> Made:
+        shared, laid = self._shared.resources(replicas.proxy_class), self._overlays.laid
         collections = {
-            type_urls.CLUSTER: laid(over.clusters.on(shared.clusters), own.clusters),
-            type_urls.ENDPOINT: over.endpoints.on(shared.endpoints),
-            type_urls.LISTENER: laid(listeners, own.listeners, own.hidden_listeners),
-            type_urls.ROUTE: laid(over.routes.on(shared.routes), own.routes),
+            type_urls.CLUSTER: laid(shared.clusters, replicas.clusters),
+            type_urls.ENDPOINT: shared.endpoints,
+            type_urls.LISTENER: laid(shared.listeners, replicas.listeners, replicas.hidden_listeners),
+            type_urls.ROUTE: laid(shared.routes, replicas.routes),
         }
-        asked = shared.secrets if over.secrets is None else over.secrets
-        clusters = collections[type_urls.CLUSTER]
-        secrets, problems = proxy_secrets(self._recorded, proxy, asked, own, clusters, self._memo)
-        if secrets:
-            collections[type_urls.SECRET] = laid(self._no_secrets, secrets)
-        diagnostics = shared.diagnostics if over.diagnostics is None else over.diagnostics
-        return Snapshot(collections), (*diagnostics, *own.diagnostics, *problems)
+        if replicas.secrets:
+            collections[type_urls.SECRET] = laid(self._no_secrets, replicas.secrets)
+        diagnostics = shared.diagnostics
+        if replicas.diagnostics:
+            diagnostics = (*diagnostics, *replicas.diagnostics)
+        return Snapshot(collections), diagnostics
 
     def _own_of(self, proxy: Proxy) -> WorkloadResources:
         proxy_class = self._classes(proxy)
@@ -312,14 +316,10 @@ class Translation:
             return self._gateways(
                 proxy_class.whole, recorded.gateways_for(proxy), recorded.policies_for(proxy)
             )
-        return self._sidecars(ServedWorkload.of(self._recorded, proxy, *self._settings(proxy_class.whole)))
+        return self._sidecars(ServedWorkload.of(self._recorded, proxy, *self._shared.settings(proxy_class)))
 
     def _sidecar_of(self, workload: ServedWorkload) -> WorkloadResources:
         return sidecar_resources(workload, self._memo)
-
-    def _settings_of(self, proxy_class: ProxyClass) -> tuple[SidecarConfig | None, MeshConfig]:
-        shared = self._shared.whole(proxy_class)
-        return shared.sidecar, shared.mesh_config
 
     def _gateway_of(
         self, proxy_class: ProxyClass, gateway: MergedGateway, policies: WorkloadPolicies
@@ -344,8 +344,14 @@ def _of_workload(made: WorkloadResources) -> Any:
     return _content(resources), made.diagnostics, made.secrets, made.hidden_listeners, made.chain_origins
 
 
-def _of_proxy(made: _Made) -> Any:
-    """Return the content of what a proxy is sent, for checks."""
+def _of_replicas(made: Replicas) -> Any:
+    """Return the content of replicas, for checks."""
+    resources = (*made.clusters, *made.listeners, *made.routes, *made.secrets)
+    return made.proxy_class, _content(resources), made.hidden_listeners, made.diagnostics
+
+
+def _of_made(made: Made) -> Any:
+    """Return the content of what replicas are sent, for checks."""
     return _content(made[0]), made[1]
 
 
