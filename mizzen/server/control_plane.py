@@ -195,9 +195,10 @@ class ControlPlane:
         self._diagnostics.replace("analysis", self._analysed.diagnostics)
         untranslated = [one.diagnostic.current(self.current_origin) for one in self._faults.withheld]
         self._diagnostics.replace("translation", untranslated)
-        for key, live in self._live.items():
-            found = tuple(one.current(self.current_origin) for one in live.diagnostics)
-            self._diagnostics.replace(("proxy", key), found)
+        # Most proxies share the same tuple: it counts once.
+        shared = {id(each): each for live in self._live.values() if (each := live.diagnostics)}
+        translated = [one.current(self.current_origin) for each in shared.values() for one in each]
+        self._diagnostics.replace("proxies", translated)
 
     async def _in_worker(
         self, function: Callable[..., Value], *arguments: Any, urgency: Urgency = Urgency.CHANGE
@@ -372,9 +373,12 @@ class ControlPlane:
 
     async def _refresh_view(self) -> None:
         """Refresh the view of the configuration, and report new diagnostics."""
-        self._configured = await self._in_worker(self._configuration.view)
-        await self._in_worker(self._update_lines)
+        self._configured = await self._in_worker(self._view_configuration)
         self._report()
+
+    def _view_configuration(self) -> ConfigurationView:
+        self._update_lines()
+        return self._configuration.view()
 
     def _update_lines(self) -> None:
         """Update the lines in the diagnostics of the last analysis."""
@@ -468,7 +472,6 @@ class ControlPlane:
     def forget(self, key: Hashable) -> None:
         """Forget a proxy that has been gone for a while."""
         self._live.pop(key, None)
-        self._diagnostics.replace(("proxy", key), ())
         self._proxy_left.set()
 
     async def keep_forgetting(self) -> None:

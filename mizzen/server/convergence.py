@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -25,9 +25,6 @@ class _Subscription:
 
     wildcard: bool
     names: frozenset[str]
-
-    def meets(self, resources: Iterable[str]) -> bool:
-        return self.wildcard or not self.names.isdisjoint(resources)
 
 
 class _AwaitedAnswers:
@@ -85,12 +82,14 @@ class Push:
     def handed(self, group: Hashable, changes: Iterable[tuple[str, Iterable[str]]]) -> None:
         """Record that the change was handed over for a group: the changed types, each with its names."""
         now = self._convergence.now()
-        for type_url, names in changes:
-            for number in self._convergence.asking(group, type_url, names):
-                self.waiting[number, type_url] = now
-                self.concerned.add(number)
-                if type_url in USERS:
-                    self.users.add(number)
+        for number, subscriptions in self._convergence.clients(group).items():
+            for type_url, names in changes:
+                asked = subscriptions.get(type_url)
+                if asked is not None and (asked.wildcard or not asked.names.isdisjoint(names)):
+                    self.waiting[number, type_url] = now
+                    self.concerned.add(number)
+                    if type_url in USERS:
+                        self.users.add(number)
 
     async def answered(self, groups: Iterable[Hashable], seconds: float) -> None:
         """Wait until these groups have answered the change and what they asked for after it, at most
@@ -151,13 +150,9 @@ class Convergence:
         del self._pushes[:-_CHANGES_TRACKED]
         return push
 
-    def asking(self, group: Hashable, type_url: str, names: Iterable[str]) -> list[int]:
-        """Return the numbers of the group's clients that ask for any of these names."""
-        return [
-            number
-            for number, subscriptions in self._subscriptions.get(group, {}).items()
-            if (subscription := subscriptions.get(type_url)) is not None and subscription.meets(names)
-        ]
+    def clients(self, group: Hashable) -> Mapping[int, Mapping[str, _Subscription]]:
+        """Return what each client of a group asks for, by the client's number and the type."""
+        return self._subscriptions.get(group, {})
 
     async def answered(self, push: Push, groups: Iterable[Hashable], seconds: float) -> None:
         """Wait as `Push.answered` says. Listeners and routes are sent after clusters are accepted, so of a
@@ -180,6 +175,9 @@ class Convergence:
     def on_event(self, event: xds.Event) -> None:
         """Handle an event of the discovery server."""
         match event:
+            case xds.Acked(client, type_url, waited=waited):
+                # An answer to a response from before the change says nothing about the change.
+                self._answered(client.number, type_url, self.now() - waited)
             case xds.Subscribed(client, type_url, wildcard, names):
                 subscriptions = self._subscriptions.setdefault(client.group, {}).setdefault(client.number, {})
                 before = subscriptions.get(type_url)
@@ -187,9 +185,6 @@ class Convergence:
                 if self._owed and (before is None or not names <= before.names):
                     for owed in self._owed:
                         owed.asked(client.number, type_url, self.now())
-            case xds.Acked(client, type_url, waited=waited):
-                # An answer to a response from before the change says nothing about the change.
-                self._answered(client.number, type_url, self.now() - waited)
             case xds.Rejected(client, type_url) | xds.Recovered(client, type_url):
                 self._answered(client.number, type_url, self.now())
             case xds.Disconnected(client):

@@ -6,7 +6,7 @@ A renewal changes the secrets of the proxies that have the certificate; nothing 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from mizzen import xds
@@ -16,6 +16,7 @@ from mizzen.server.workload_certificates import WorkloadCertificates
 
 _SECRET: Final = xds.type_urls.SECRET
 
+_Certified = dict[SpiffeId | None, xds.Snapshot]
 _Overlaid = dict[SpiffeId | None, tuple[tuple[xds.Resource, ...], xds.Collection]]
 
 
@@ -54,24 +55,27 @@ class ProxyCertificates:
     def __init__(self, certificates: WorkloadCertificates) -> None:
         self.certificates = certificates
         self._overlaid: WeakKeyDictionary[xds.Collection, _Overlaid] = WeakKeyDictionary()
+        self._certified: WeakKeyDictionary[xds.Snapshot, _Certified] = WeakKeyDictionary()
 
     def over(self, proxy: Proxy, trust_domain: str, translated: xds.Snapshot) -> xds.Snapshot:
         """Return the snapshot with the proxy's certificate (issued if there is none) and the roots.
-        Collections that are equal for several proxies, or unchanged, are the same object."""
+        Snapshots and collections that are equal for several proxies, or unchanged, are the same object."""
         identity = identity_of(proxy, trust_domain)
         secret = self.certificates.secret_of(identity) if identity is not None else None
-        own = (self.certificates.roots, *((secret,) if secret is not None else ()))
+        roots = self.certificates.roots
+        own = (roots,) if secret is None else (roots, secret)
         base = translated.collection(_SECRET)
         known = self._overlaid.setdefault(base, {})
         found = known.get(identity)
         if found is None:
             found = known[identity] = (own, base.updated(own, ()))
-        elif any(now is not was for now, was in zip(own, found[0], strict=False)) or len(own) != len(
-            found[0]
-        ):
+        elif found[0] != own:
             found = known[identity] = (own, found[1].updated(own, ()))
-        collections = {each: translated.collection(each) for each in xds.type_urls.PUSH_ORDER}
-        return xds.Snapshot({**collections, _SECRET: found[1]})
+        secrets, certified = found[1], self._certified.setdefault(translated, {})
+        given = certified.get(identity)
+        if given is None or given.collection(_SECRET) is not secrets:
+            given = certified[identity] = translated.with_collection(secrets)
+        return given
 
     def lacks(self, proxy: Proxy, trust_domain: str, given: xds.Snapshot) -> bool:
         """Return True if there is a newer certificate or newer roots than in this snapshot of the proxy."""
@@ -87,7 +91,8 @@ class ProxyCertificates:
         """Renew due certificates of the identities in use, and forget the collections of all others.
 
         Return True if more are due."""
-        for known in self._overlaid.values():
+        caches: list[dict[SpiffeId | None, Any]] = [*self._overlaid.values(), *self._certified.values()]
+        for known in caches:
             for identity in [each for each in known if each is not None and each not in used]:
                 del known[identity]
         return self.certificates.renew(used)

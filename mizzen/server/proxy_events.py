@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Hashable
 
 import structlog
+from prometheus_client import Counter
 
 from mizzen import xds
 from mizzen.mesh.proxy.node import Proxy
@@ -42,6 +43,7 @@ class ProxyEvents:
         self._untold: asyncio.Queue[xds.Rejected] = asyncio.Queue(_UNTOLD)
         self._log = structlog.get_logger("mizzen.xds")
         self.gone = GoneProxies()
+        self._count_acked = _Counting(metrics.xds_acked)
         self._types: dict[int, str] = {}
         self._warnings: dict[int, int] = {}
         self._said: dict[tuple[str, str], None] = {}
@@ -53,6 +55,10 @@ class ProxyEvents:
         self.taken += 1
         self._convergence.on_event(event)
         match event:
+            case xds.Acked(client, type_url, recovered=recovered):
+                self._count_acked[type_url]()
+                if recovered is not None:
+                    self._recovered(client, recovered)
             case xds.Connected(client):
                 proxy = self._proxy_of(client.group)
                 self._types[client.number] = proxy.type if proxy is not None else "unknown"
@@ -69,10 +75,6 @@ class ProxyEvents:
                 self._metrics.streams.dec()
                 self._metrics.proxy_warnings.dec(self._warnings.pop(client.number, 0))
                 self._log.info("proxy disconnected", proxy=self._name(client), peer=client.peer)
-            case xds.Acked(client, type_url, recovered=recovered):
-                self._metrics.xds_acked.labels(_label(type_url)).inc()
-                if recovered is not None:
-                    self._recovered(client, recovered)
             case xds.Rejected():
                 self._rejected(event)
             case xds.Stuck():
@@ -163,6 +165,20 @@ class ProxyEvents:
 _MESSAGES_REMEMBERED = 1000
 _UNTOLD = 1000
 """Most rejections that wait for their lines; further ones are not logged."""
+
+
+class _Counting(dict[str, Callable[[], None]]):
+    """How to count one more response of each type: to look for the counter costs more than to count."""
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__()
+        self._counter = counter
+
+    def __missing__(self, type_url: str) -> Callable[[], None]:
+        count: Callable[[], None] = self._counter.labels(_label(type_url)).inc
+        if type_url in xds.type_urls.PUSH_ORDER:
+            self[type_url] = count
+        return count
 
 
 def _label(type_url: str) -> str:

@@ -1,27 +1,25 @@
-"""The update of a proxy after a change."""
+"""The updates of proxies after a change."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mizzen import xds
-from mizzen.config import Diagnostic
 from mizzen.translator.departing import with_departing
+from mizzen.xds.ordering import RETAINED
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyUpdate:
-    """The update to send to a proxy. `snapshot` is None if nothing changed, or if translation failed.
+    """What a proxy is sent instead of its previous snapshot.
 
     `changes` are the changed types, each with its names. `later` replaces `snapshot` when no sidecar calls
     any more what only `snapshot` has; None if there is no such second step.
     """
 
-    key: Hashable
-    diagnostics: tuple[Diagnostic, ...] | None = None
-    snapshot: xds.Snapshot | None = None
-    changes: tuple[tuple[str, Iterable[str]], ...] = ()
+    snapshot: xds.Snapshot
+    changes: tuple[tuple[str, Iterable[str]], ...]
     later: xds.Snapshot | None = None
 
     def touches(self, *type_urls: str) -> bool:
@@ -29,27 +27,34 @@ class ProxyUpdate:
         return any(type_url in type_urls for type_url, _ in self.changes)
 
 
-def proxy_update(
-    key: Hashable,
-    old: xds.Snapshot,
-    new: xds.Snapshot,
-    diagnostics: tuple[Diagnostic, ...],
-    *,
-    overlapping: bool = False,
-) -> ProxyUpdate:
-    """Compare two snapshots. The collections cache the difference, so the streams need not compare again.
+class ProxyUpdates:
+    """The updates of one push, each made once for all proxies with the same snapshots.
 
-    With `overlapping` the proxy keeps, for a while, what accepts calls in `old` and is not in `new`.
+    With `overlapping` a proxy keeps, for a while, what accepts calls in its old snapshot and is not in the
+    new one.
     """
-    union = with_departing(old, new) if overlapping else new
-    changes: list[tuple[str, Iterable[str]]] = []
-    same = True
-    for type_url in xds.type_urls.PUSH_ORDER:
-        was, now = old.collection(type_url), union.collection(type_url)
-        if now is not was:
-            same = False
-            if changed := now.since(was).changed:
-                changes.append((type_url, changed))
-    if same:
-        return ProxyUpdate(key, diagnostics)
-    return ProxyUpdate(key, diagnostics, union, tuple(changes), new if union is not new else None)
+
+    def __init__(self, *, overlapping: bool = False) -> None:
+        self._overlapping = overlapping
+        self._made: dict[tuple[xds.Snapshot, xds.Snapshot], ProxyUpdate | None] = {}
+
+    def between(self, old: xds.Snapshot, new: xds.Snapshot) -> ProxyUpdate | None:
+        """Return the update from one snapshot to another; None if nothing changed."""
+        if old is new:
+            return None
+        key = old, new
+        if key not in self._made:
+            self._made[key] = self._compare(old, new)
+        return self._made[key]
+
+    def _compare(self, old: xds.Snapshot, new: xds.Snapshot) -> ProxyUpdate | None:
+        union = with_departing(old, new) if self._overlapping else new
+        # The difference that the streams need: they do not compare again.
+        types = union.since(old, RETAINED).types
+        if not types:
+            return None
+        differences = [(each, union.collection(each).since(old.collection(each))) for each in types]
+        changes = tuple(
+            [(each, difference.changed) for each, difference in differences if difference.changed]
+        )
+        return ProxyUpdate(union, changes, new if union is not new else None)

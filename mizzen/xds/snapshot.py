@@ -330,6 +330,10 @@ class Snapshot:
         """One resource, or None."""
         return self.collection(type_url).resources.get(name)
 
+    def with_collection(self, collection: Collection) -> "Snapshot":
+        """This snapshot with a different collection of one type."""
+        return Snapshot({**self._collections, collection.type_url: collection})
+
     def since(self, old: "Snapshot", type_urls: Iterable[str]) -> SnapshotDifference:
         """The difference from `old` to this snapshot, with details for these types. All callers must pass the
         same `type_urls`.
