@@ -187,7 +187,10 @@ class ControlPlane:
         the connected proxies."""
         self._collect()
         stands = replace(self._configured, diagnostics=tuple(self._diagnostics.in_order()))
-        return stands.with_withheld(self._faults.withheld, self.current_origin)
+        return self._with_withheld(stands)
+
+    def _with_withheld(self, view: ConfigurationView) -> ConfigurationView:
+        return view.with_withheld(self._faults.withheld, self.current_origin)
 
     def _collect(self) -> None:
         """Collect the diagnostics of all sources."""
@@ -415,8 +418,11 @@ class ControlPlane:
 
     def _report(self) -> None:
         self.revision += 1
-        self._metrics.count_configuration(self.view, self._diagnostics.counts)
-        self._diagnostic_log.report(self._diagnostics.take())
+        self._collect()
+        difference = self._diagnostics.take()
+        # Without the diagnostics of all sources: to put them into a view costs what there are.
+        self._metrics.count_configuration(self._with_withheld(self._configured), self._diagnostics.counts)
+        self._diagnostic_log.report(difference)
         self._metrics.profiles.set(self._translation.profiles)
 
     # What the discovery server asks -------------------------------------------------------------------------

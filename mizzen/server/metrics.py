@@ -130,6 +130,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
+        self._documents: Mapping[str, int] = {}
         for attribute, declared in vars(Metrics).items():
             if isinstance(declared, cached_property):
                 getattr(self, attribute)  # made now, so that a metric that nothing counted yet is shown too
@@ -140,9 +141,12 @@ class Metrics:
     ) -> None:
         """Set the metrics of the configuration, from its view and the number of diagnostics by severity and
         code."""
-        self.documents.clear()
-        for kind, number in view.documents.items():
-            self.documents.labels(kind).set(number)
+        if view.documents != self._documents:
+            for kind in self._documents.keys() - view.documents.keys():
+                self.documents.remove(kind)
+            for kind, number in view.documents.items():
+                self.documents.labels(kind).set(number)
+            self._documents = view.documents
         self.documents_restored.set(len(view.restored))
         self.documents_refused.set(len(view.refused))
         self.secrets_withheld.set(sum(n for (_, code), n in diagnostics.items() if code == WITHHELD_SECRET))

@@ -53,8 +53,7 @@ class ProxyUpdates:
         types = union.since(old, RETAINED).types
         if not types:
             return None
-        differences = [(each, union.collection(each).since(old.collection(each))) for each in types]
-        changes = tuple(
-            [(each, difference.changed) for each, difference in differences if difference.changed]
-        )
+        differing = [each for each in xds.type_urls.PUSH_ORDER if each in types]
+        changed = [(each, union.collection(each).since(old.collection(each)).changed) for each in differing]
+        changes = tuple([(type_url, names) for type_url, names in changed if names])
         return ProxyUpdate(union, changes, new if union is not new else None)

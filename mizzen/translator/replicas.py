@@ -79,26 +79,19 @@ class ServedProxies:
                 self._leave(key)
                 self.concerned[key] = None
 
-    def standing(self, proxy: Proxy) -> tuple[ProxyClass, Made] | None:
-        """Return the class of a proxy and what it is sent, if no change has concerned that."""
+    def class_of(self, proxy: Proxy) -> ProxyClass | None:
+        """Return the class of a proxy; None if it is not known of which replicas the proxy is one now."""
         self.note_changes()
         served = self._standing.get(proxy)
-        if served is None or served.made is None:
-            return None
-        return served.replicas.proxy_class, served.made
+        return None if served is None or self._database.checking else served.replicas.proxy_class
 
-    def make(self, proxy: Proxy) -> Made:
-        """Return what a proxy is sent now, and serve it from now on.
-
-        Raises the error of a query that fails for it.
-        """
-        self.note_changes()  # first, so that it does not count as concerned by what is made for it now
+    def find(self, proxy: Proxy) -> None:
+        """Find of which replicas a proxy is one now. Raises the error of a query that fails for it."""
+        self.note_changes()  # first: what is made now concerns nobody
         replicas = self._replicas.sound(proxy)
-        made = self._sent.sound(replicas)
         served = self._served.get(replicas)
         if served is None:
             served = self._served[replicas] = _Served(replicas, self._sent.watch(replicas))
-        served.made = made
         if self._standing.get(proxy) is not served:
             self._leave(proxy)
             self._standing[proxy] = served
@@ -107,7 +100,13 @@ class ServedProxies:
             self._watches[proxy] = self._replicas.watch(proxy)
         if self._left:
             self.sweep()
-        return made
+
+    def made(self, proxy: Proxy) -> Made:
+        """Return what a proxy is sent, whose replicas are known. Raises the error of a query that fails."""
+        served = self._standing[proxy]
+        if served.made is None or self._database.checking:
+            served.made = self._sent.sound(served.replicas)
+        return served.made
 
     def forget(self, proxy: Proxy) -> None:
         """Serve a proxy no longer."""

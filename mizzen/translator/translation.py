@@ -189,16 +189,17 @@ class Translation:
 
     def translate(self, proxy: Proxy) -> Made:
         """Return the snapshot, and diagnostics for what cannot be served as written."""
-        standing = None if self._checking else self._served.standing(proxy)
-        if standing is not None and self._shared.is_current(standing[0]):
-            return standing[1]
+        served = self._served
         try:
-            self._shared.bring(self._classes.sound(proxy))
-            made = self._served.make(proxy)
+            proxy_class = served.class_of(proxy)
+            if proxy_class is None or not self._shared.is_current(proxy_class):
+                self._shared.bring(self._classes.sound(proxy))
+                served.find(proxy)
+            made = served.made(proxy)
         except Exception:
             self._failing[proxy] = None
-            self._served.forget(proxy)
-            self._served.sweep()
+            served.forget(proxy)
+            served.sweep()
             raise
         self._failing.pop(proxy, None)
         return made

@@ -181,3 +181,17 @@ async def test_what_proxies_that_have_gone_needed_is_forgotten(certified: Certif
     certificates = certified.plane.certificates
     assert certificates is not None
     assert not any(certificates._overlaid.values())
+    assert not any(certificates._certified.values())
+
+
+async def test_replicas_are_given_one_snapshot_until_their_certificate_is_renewed(
+    certified: Certified,
+) -> None:
+    one, other = await certified.connects("one"), await certified.connects("other")
+    before = certified.given[one]
+    assert before is certified.given[other]
+    assert certified.given[await certified.connects("third", SERVICE_ACCOUNT="reviews")] is not before
+    certified.clock.passes(hours=20)
+    await certified.renew()
+    assert certified.given[one] is certified.given[other]
+    assert certified.given[one] is not before
