@@ -2,9 +2,10 @@
 
 It knows nothing of Istio or Envoy. A `Database` holds what was computed. Inputs are set in a `Table`, or a
 `Lookup` finds them in an immutable source that its owner keeps. A `Query` is a function by key; its reads are
-recorded while it runs. Collections (`Mapped`, `Grouped`, `Merged`) are kept up to date at the cost of the
-members that changed. What is taken from salsa, Adapton, krt and differential dataflow, and what
-is refused: docs/decisions/0070-one-incremental-engine.md.
+recorded while it runs. `Grouped` and `Union` are collections made of other collections, at the cost of the
+members that changed. `Gradual` calls a function for each member of a collection, in parts. What is taken
+from salsa, Adapton, krt and differential dataflow, and what is refused:
+docs/decisions/0070-one-incremental-engine.md.
 
     database = Database()
     services = Table[str, int](database, "services")
@@ -16,34 +17,26 @@ is refused: docs/decisions/0070-one-incremental-engine.md.
     doubled("a")          # 6
 """
 
-from mizzen.incremental.collection import Collection
-from mizzen.incremental.database import CheckError, CycleError, Database, Failure, QueryError, WriteError
-from mizzen.incremental.derived import Mapped, Merged
-from mizzen.incremental.given import Given
+from mizzen.incremental.collection import Collection, Table
+from mizzen.incremental.database import CheckError, CycleError, Database, Failure, WriteError
+from mizzen.incremental.derived import Grouped, Union
 from mizzen.incremental.gradual import Gradual
-from mizzen.incremental.grouped import Grouped
 from mizzen.incremental.lookup import Lookup
-from mizzen.incremental.query import CollectionQuery, Query, Watch
+from mizzen.incremental.query import Query
 from mizzen.incremental.readers import Readers
-from mizzen.incremental.table import Table
 
 __all__ = [
     "CheckError",
     "Collection",
-    "CollectionQuery",
     "CycleError",
     "Database",
     "Failure",
-    "Given",
     "Gradual",
     "Grouped",
     "Lookup",
-    "Mapped",
-    "Merged",
     "Query",
-    "QueryError",
     "Readers",
     "Table",
-    "Watch",
+    "Union",
     "WriteError",
 ]

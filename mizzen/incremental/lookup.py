@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from mizzen.incremental.collection import Collection
-from mizzen.incremental.database import NOTHING, Database
+from mizzen.incremental.database import Database
+from mizzen.incremental.node import NOTHING, Keyed, Node
 
 Source = TypeVar("Source")
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
+class Lookup(Keyed[Key], Generic[Source, Key, Value]):
     """What `look(source, key)` finds. The source is immutable: `renew` names the next one.
 
     The cost depends on what is read, not on the size of the source: `renew` looks again for the keys that
@@ -25,19 +25,28 @@ class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
     def __init__(
         self, database: Database, name: str, source: Source, look: Callable[[Source, Key], Value]
     ) -> None:
-        super().__init__(database, name, height=0)
+        super().__init__(database, name)
         self._source = source
         self._look = look
 
     def __call__(self, key: Key) -> Value:
         """Return what is found for `key`; raises what `look` raises, and looks again after `renew`."""
-        if not self.database.is_recording:
+        reads = self.database.reads
+        if reads is None:
             return self._look(self._source, key)
-        self._read(key)
-        value = self.values_now.get(key, NOTHING)
-        if value is NOTHING:
-            value = self.values_now[key] = self._look(self._source, key)
-        return value  # type: ignore[return-value]
+        node = self.nodes.get(key)
+        if node is None:
+            node = self.nodes[key] = Node(self, key, NOTHING)
+        reads[node] = None
+        if node.value is NOTHING:
+            node.value = self._look(self._source, key)
+        return cast("Value", node.value)
+
+    def known(self, key: Key) -> Value | None:
+        """Return what was found for a key that a query has read; None for other keys. This is not
+        recorded."""
+        node = self.nodes.get(key)
+        return None if node is None or node.value is NOTHING else node.value
 
     def renew(self, source: Source, keys: Iterable[Key] | None = None) -> None:
         """Go over to a different source; the same object changes nothing. `keys` limits the keys that are
@@ -46,20 +55,13 @@ class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
             return
         self.database.begin_write()
         self._source = source
-        cells = self._cells
-        read = cells if keys is None else [key for key in keys if key in cells]
-        self.publish([key for key in read if self._differs(key)])
-
-    def _differs(self, key: Key) -> bool:
-        """Look again; return True if the readers of the key have to run again."""
-        try:
-            return self.put(key, self._look(self._source, key))
-        except Exception:
-            # The readers of the key fail, and may fail differently than before.
-            self.values_now.pop(key, None)
-            return True
-
-    def forget_cell(self, key: Key) -> None:
-        """Drop the cell and the value of a key that no query reads any more. For the cell."""
-        super().forget_cell(key)
-        self.values_now.pop(key, None)
+        nodes = self.nodes.values() if keys is None else filter(None, map(self.nodes.get, keys))
+        for node in nodes:
+            value: Any
+            try:
+                value = self._look(source, node.key)
+            except Exception:
+                value = NOTHING  # the readers fail, and may fail differently than before
+            if value is NOTHING or (node.value is not value and node.value != value):
+                node.value = value
+                node.changed()

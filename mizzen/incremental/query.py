@@ -2,182 +2,184 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar, TypeVarTuple
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, TypeVarTuple, cast
 
-from mizzen.incremental.collection import Collection
-from mizzen.incremental.database import NOTHING, Database
-from mizzen.incremental.node import Derived
+from mizzen.incremental.database import NOT_REMEMBERED, CheckError, CycleError, Database, Failure
+from mizzen.incremental.node import CHECK, CLEAN, DIRTY, NOTHING, RUNNING, Keyed, Node
 
 Value = TypeVar("Value")
 Key = TypeVarTuple("Key")
-Member = TypeVar("Member", bound=Hashable)
-MemberValue = TypeVar("MemberValue")
 
 
-class _Remembered(Derived[Value]):
-    """The value of a query for one key. It leaves the table of its query with its last reader."""
+class Query(Keyed[tuple[Any, ...]], Generic[*Key, Value]):
+    """A function by key. It may read tables, collections, lookups and other queries, and nothing else that
+    changes. What it raises is remembered as what it returns is, and raised to whoever asks.
 
-    __slots__ = ("_query",)
-
-    def __init__(self, query: Query[*tuple[Any, ...], Value], key: tuple[Any, ...]) -> None:
-        super().__init__(query.database, query.name, key, partial(query.function, *key))
-        self._query = query
-
-    def evict(self) -> None:
-        value = self._value
-        super().evict()
-        self._query.forget(self.key)
-        self._query.release(value)
-
-    @property
-    def checkable(self) -> bool:
-        return self._query.checkable
-
-    def same(self, before: Value, value: Value) -> bool:
-        return self._query.same(before, value)
-
-    def agrees(self, before: Value, value: Value) -> bool:
-        return self._query.agrees(before, value)
-
-    def replaced(self, before: Value, value: Value) -> None:
-        if before is not NOTHING:
-            self._query.release(before)
-
-
-class Query(Generic[*Key, Value]):
-    """A function by key. It may read tables, collections and other queries, and nothing else that changes.
-
-    A function that asks for another query runs it inside its own call. So a chain of about 150 queries of
+    A function that asks for another query runs it inside its own call. So a chain of about 200 queries of
     which none is made yet exceeds Python's limit of calls; the RecursionError is not remembered.
 
-    `same` tells whether a new value equals the last one, so that readers need not run; the default is `==`.
     `compared` returns what of a value is compared in a check; without it, values that know only identity are
     not checked.
     """
 
-    __slots__ = ("_compared", "_nodes", "_same", "database", "function", "name")
-
-    checkable: ClassVar[bool] = True
-    """True if a value can be compared with one that is computed again."""
+    __slots__ = ("compared", "function", "stale")
 
     def __init__(
         self,
         database: Database,
         name: str,
         function: Callable[[*Key], Value],
-        same: Callable[[Value, Value], bool] | None = None,
         compared: Callable[[Value], Any] | None = None,
     ) -> None:
-        self.database = database
-        self.name = name
+        super().__init__(database, name)
         self.function = function
-        self._same = same
-        self._compared = compared
-        self._nodes: dict[tuple[Any, ...], _Remembered[Value]] = {}
+        self.compared = compared
+        self.stale: dict[tuple[*Key], None] = {}
+        """For the modules of this package."""
 
     def __call__(self, *key: *Key) -> Value:
-        """Return the value for `key`, up to date.
+        """Return the value for `key`, up to date; raises what the function raises.
 
         Raises:
-            QueryError: the function raises for this key, and has never returned.
             CycleError: it reads itself.
-            RecursionError, MemoryError: as raised by the function; this is not remembered.
         """
-        return self._node(key).get()
+        database = self.database
+        if database.unsettled:
+            database.settle()
+        node = self.nodes.get(key) or self.node(key)
+        if database.reads is not None:
+            database.reads[node] = None
+        if node.state or database.checking:
+            node.refresh()
+        value = node.value
+        if value.__class__ is Failure:
+            raise value.error.with_traceback(value.traceback)
+        return cast("Value", value)
 
-    def sound(self, *key: *Key) -> Value:
-        """Return the value for `key`, up to date. If the function or a query that it reads fails now, raise
-        that error, even if a last good value stands."""
-        return self._node(key).sound()
+    def watch(self, *key: *Key) -> None:
+        """Keep the value for `key` until `unwatch`; `take_stale` reports when it may have changed."""
+        self.node(key).is_watched = True
 
-    def watch(self, *key: *Key) -> Watch[Value]:
-        """Keep the value for `key`; `Database.take_stale` reports when it may have changed."""
-        return Watch(self.database, self._node(key))
+    def unwatch(self, *key: *Key) -> None:
+        """Stop watching a key; its value is no longer kept."""
+        node = self.node(key)
+        node.is_watched = False
+        self.database.unread[node] = None
+        self.stale.pop(key, None)
 
-    def __len__(self) -> int:
-        """Number of remembered keys."""
-        return len(self._nodes)
+    def take_stale(self) -> list[tuple[*Key]]:
+        """Return the watched keys whose value may have changed since the last call, oldest mark first."""
+        if self.database.unsettled:
+            self.database.settle()
+        stale = list(self.stale)
+        if stale:
+            self.stale.clear()
+        return stale
 
-    def _node(self, key: tuple[Any, ...]) -> _Remembered[Value]:
-        node = self._nodes.get(key)
+    def node(self, key: tuple[*Key]) -> Derived[Value]:
+        """Return the node of a key. For the modules of this package."""
+        node = self.nodes.get(key)
         if node is None:
-            node = self._nodes[key] = _Remembered(self, key)
-        return node
-
-    def same(self, before: Value, value: Value) -> bool:
-        """Return True if a new value equals the last one."""
-        return before is value or bool((self._same or _equal)(before, value))
-
-    def agrees(self, before: Value, value: Value) -> bool:
-        """Return True if a cached value and one that is computed again have the same content."""
-        if self._compared is not None:
-            return bool(self._compared(before) == self._compared(value))
-        return self.same(before, value) or type(value).__eq__ is object.__eq__
-
-    def forget(self, key: tuple[Any, ...]) -> None:
-        """Drop the value for `key`, which has no readers."""
-        self._nodes.pop(key, None)
-
-    def release(self, value: Value) -> None:
-        """Release a value that was dropped or replaced."""
+            node = self.nodes[key] = Derived(self, key)
+        return cast("Derived[Value]", node)
 
 
-class CollectionQuery(Query[*Key, Collection[Member, MemberValue]], Generic[*Key, Member, MemberValue]):
-    """A query that makes a collection for each key; the collection goes with its last reader.
+class Derived(Node, Generic[Value]):
+    """The value of a query for one key. Hashed by identity."""
 
-    If something that the function read changes, a new collection is made. What its members read is tracked by
-    the collection itself.
-    """
+    __slots__ = ("is_watched", "reads", "state")
 
-    __slots__ = ()
+    owner: Query[*tuple[Any, ...], Value]
 
-    checkable = False  # each call makes a new object; the members are checked where they are made
-
-    def same(self, before: Collection[Member, MemberValue], value: Collection[Member, MemberValue]) -> bool:
-        """Return True if it is the same object: readers depend on the collection itself, not on its
-        members."""
-        return before is value
-
-    def release(self, value: Collection[Member, MemberValue]) -> None:
-        """Detach the collection from its sources."""
-        if isinstance(value, Collection):
-            value.release()
-
-
-class Watch(Generic[Value]):
-    """A subscription from outside: it keeps a value, and is reported when the value may have changed."""
-
-    __slots__ = ("_database", "_node")
-
-    def __init__(self, database: Database, node: Derived[Value]) -> None:
-        self._database = database
-        self._node: Derived[Value] = node
-        if node.watched is None:
-            node.watched = []
-        node.watched.append(self)
+    def __init__(self, owner: Query[*tuple[Any, ...], Value], key: tuple[Any, ...]) -> None:
+        super().__init__(owner, key, NOTHING)
+        self.state = DIRTY
+        self.is_watched = False
+        self.reads: tuple[Node, ...] = ()
 
     @property
-    def key(self) -> Any:
-        """The key of the query that is watched."""
-        return self._node.key
+    def is_read(self) -> bool:
+        """True if this has readers or is watched."""
+        return self._readers is not None or self.is_watched
 
-    def value(self) -> Value:
-        """Return the value, up to date; raises as the query does."""
-        return self._node.get()
+    def refresh(self) -> None:
+        """Bring the value up to date; marks the readers if it changes."""
+        checking = self.owner.database.checking
+        if self.state == RUNNING:
+            raise CycleError(f"{self.owner.name}({self.key!r}) reads itself")
+        if self.state == CHECK:
+            for node in self.reads:
+                if node.state or checking:
+                    node.refresh()
+                    if self.state == DIRTY:
+                        break
+            else:
+                self.state = CLEAN
+        if self.state == DIRTY:
+            self._run()
+        elif checking:
+            self._check()
 
-    def close(self) -> None:
-        """Stop watching; the value is no longer kept."""
-        watched = self._node.watched or []
-        if self in watched:
-            watched.remove(self)
-        self._database.forget_watch(self)
-        if not watched:
-            self._node.watched = None
-        if not self._node.is_read:
-            self._database.note_unread(self._node)
+    def _run(self) -> None:
+        query, before = self.owner, self.value
+        database = query.database
+        reads: dict[Node, None] = {}
+        outer, database.reads = database.reads, reads
+        database.computed += 1
+        value: Any
+        self.state = RUNNING
+        try:
+            value = query.function(*self.key)
+        except NOT_REMEMBERED:
+            raise
+        except Exception as error:
+            value = Failure(query.name, self.key, error, error.__traceback__)
+        finally:
+            database.reads = outer
+            self.state = DIRTY
+        # In this order, so that an error between (no memory, too many calls) leaves work for the next time.
+        self._set_reads(tuple(reads))
+        if before.__class__ is Failure:
+            database.failed.pop(self, None)
+        if value.__class__ is Failure:
+            database.failed[self] = None
+        if before is not value and before != value:
+            if self._readers is not None:
+                self.changed()
+            self.value = value
+        self.state = CLEAN
+
+    def _set_reads(self, reads: tuple[Node, ...]) -> None:
+        before = self.reads
+        if reads == before:
+            return
+        for node in set(reads).difference(before):
+            node.add_reader(self)
+        for node in set(before).difference(reads):
+            node.remove_reader(self)
+        self.reads = reads
+
+    def _check(self) -> None:
+        query, remembered = self.owner, self.value
+        value = query.database.once_more(lambda: query.function(*self.key))
+        if value is NOTHING or remembered.__class__ is Failure:
+            return
+        if query.compared is not None:
+            agrees = query.compared(remembered) == query.compared(value)
+        else:
+            agrees = bool(remembered == value) or _knows_identity(value)
+        if not agrees:
+            raise CheckError.of(query.name, self.key, remembered, value)
+
+    def evict(self) -> None:
+        """Forget the value, which has no readers; what it read loses a reader."""
+        super().evict()
+        for node in self.reads:
+            node.remove_reader(self)
+        self.owner.database.failed.pop(self, None)
 
 
-def _equal(before: Any, value: Any) -> bool:
-    return bool(before == value)
+def _knows_identity(value: object) -> bool:
+    """True if a value equals only itself."""
+    return type(value).__eq__ is object.__eq__

@@ -197,7 +197,7 @@ class ProxyClasses:
         """Return whether the proxies of a class still differ from the wider one by their labels alone. With a
         different Sidecar they belong to a different class, and the layer would be wrong."""
         wider = proxy_class.wider
-        return wider is not None and self._wider.values_now.get(proxy_class.profile) == wider.profile
+        return wider is not None and self._wider.known(proxy_class.profile) == wider.profile
 
     def changed(self) -> Iterator[None]:
         """Update the resources that queries read, in steps. Discard those whose update fails, so that their
@@ -236,7 +236,7 @@ class ProxyClasses:
         """Return whether the shared resources of a class exist and are up to date."""
         whole = proxy_class.whole
         live = self._live.get(whole)
-        if live is None or whole in self._behind or whole not in self._shared.values_now:
+        if live is None or whole in self._behind or whole not in self._shared.members:
             return False
         live.unused = 0
         return whole is proxy_class or live.layers.is_current(proxy_class)
@@ -273,7 +273,7 @@ class ProxyClasses:
             del self._behind[proxy_class]
             self._turns[proxy_class] = self._turns.pop(proxy_class)
             self._find_reach(proxy_class, live)
-        elif proxy_class in self._shared.values_now:
+        elif proxy_class in self._shared.members:
             return
         shared = self._shared[proxy_class] = live.resources.shared
         self._settings[proxy_class] = shared.sidecar, shared.mesh_config

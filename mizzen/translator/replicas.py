@@ -6,7 +6,7 @@ from collections.abc import KeysView
 from dataclasses import dataclass, field
 
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.incremental import Database, Query, Watch
+from mizzen.incremental import Database, Query
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.translator.proxy_classes import ProxyClass
 from mizzen.xds.resource import Resource
@@ -35,7 +35,6 @@ class _Served:
     """The proxies of some replicas, and what they are sent; `made` is None if that may have changed."""
 
     replicas: Replicas
-    watch: Watch[Made]
     made: Made | None = None
     proxies: dict[Proxy, None] = field(default_factory=dict)
 
@@ -57,7 +56,7 @@ class ServedProxies:
         self._database = database
         self._replicas = replicas
         self._sent = sent
-        self._watches: dict[Proxy, Watch[Replicas]] = {}
+        self._proxies: dict[Proxy, None] = {}
         self._served: dict[Replicas, _Served] = {}
         self._standing: dict[Proxy, _Served] = {}
         self._left: dict[_Served, None] = {}
@@ -65,19 +64,17 @@ class ServedProxies:
     @property
     def proxies(self) -> KeysView[Proxy]:
         """The proxies that are served."""
-        return self._watches.keys()
+        return self._proxies.keys()
 
     def note_changes(self) -> None:
         """Bring `concerned` up to date."""
-        for watch in self._database.take_stale():
-            (key,) = watch.key
-            if isinstance(key, Replicas):
-                served = self._served[key]
-                served.made = None
-                self.concerned.update(served.proxies)
-            else:
-                self._leave(key)
-                self.concerned[key] = None
+        for (proxy,) in self._replicas.take_stale():
+            self._leave(proxy)
+            self.concerned[proxy] = None
+        for (replicas,) in self._sent.take_stale():
+            served = self._served[replicas]
+            served.made = None
+            self.concerned.update(served.proxies)
 
     def class_of(self, proxy: Proxy) -> ProxyClass | None:
         """Return the class of a proxy; None if it is not known of which replicas the proxy is one now."""
@@ -88,16 +85,18 @@ class ServedProxies:
     def find(self, proxy: Proxy) -> None:
         """Find of which replicas a proxy is one now. Raises the error of a query that fails for it."""
         self.note_changes()  # first: what is made now concerns nobody
-        replicas = self._replicas.sound(proxy)
+        replicas = self._replicas(proxy)
         served = self._served.get(replicas)
         if served is None:
-            served = self._served[replicas] = _Served(replicas, self._sent.watch(replicas))
+            served = self._served[replicas] = _Served(replicas)
+            self._sent.watch(replicas)
         if self._standing.get(proxy) is not served:
             self._leave(proxy)
             self._standing[proxy] = served
             served.proxies[proxy] = None
-        if proxy not in self._watches:
-            self._watches[proxy] = self._replicas.watch(proxy)
+        if proxy not in self._proxies:
+            self._proxies[proxy] = None
+            self._replicas.watch(proxy)
         if self._left:
             self.sweep()
 
@@ -105,15 +104,15 @@ class ServedProxies:
         """Return what a proxy is sent, whose replicas are known. Raises the error of a query that fails."""
         served = self._standing[proxy]
         if served.made is None or self._database.checking:
-            served.made = self._sent.sound(served.replicas)
+            served.made = self._sent(served.replicas)
         return served.made
 
     def forget(self, proxy: Proxy) -> None:
         """Serve a proxy no longer."""
         self._leave(proxy)
-        watch = self._watches.pop(proxy, None)
-        if watch is not None:
-            watch.close()
+        if proxy in self._proxies:
+            del self._proxies[proxy]
+            self._replicas.unwatch(proxy)
 
     def _leave(self, proxy: Proxy) -> None:
         served = self._standing.pop(proxy, None)
@@ -128,5 +127,5 @@ class ServedProxies:
         for served in left:
             if not served.proxies and self._served.get(served.replicas) is served:
                 del self._served[served.replicas]
-                served.watch.close()
+                self._sent.unwatch(served.replicas)
         self._database.sweep()

@@ -106,10 +106,10 @@ class Translation:
             self._begin()
             self._served.concerned.update({**served.concerned, **dict.fromkeys(served.proxies)})
             return
+        self._served.sweep()
         self._recorded.renew(mesh)
         self._shared.renew(mesh)
         self._database.retry_failures()
-        self._served.sweep()
 
     def concerned(self) -> Iterator[Proxy]:
         """Yield the proxies whose snapshots may differ since the last call.
@@ -193,7 +193,7 @@ class Translation:
         try:
             proxy_class = served.class_of(proxy)
             if proxy_class is None or not self._shared.is_current(proxy_class):
-                self._shared.bring(self._classes.sound(proxy))
+                self._shared.bring(self._classes(proxy))
                 served.find(proxy)
             made = served.made(proxy)
         except Exception:
@@ -207,7 +207,7 @@ class Translation:
     def _class_if_sound(self, proxy: Proxy) -> ProxyClass | None:
         """Return the class of a proxy; None if it cannot be told (`translate` raises the error)."""
         try:
-            return self._classes.sound(proxy)
+            return self._classes(proxy)
         except Exception:
             return None
 
@@ -239,30 +239,30 @@ class Translation:
         """Return the parts of the outbound resources of `proxy`, to find their origins. The routes are those
         of one route configuration."""
         self.translate(proxy)
-        return self._shared.parts(self._classes.sound(proxy), route_configuration)
+        return self._shared.parts(self._classes(proxy), route_configuration)
 
     def profile(self, proxy: Proxy) -> OutboundProfile:
         """Return the profile of a proxy: everything that its shared resources may depend on."""
-        return self._classes.sound(proxy).profile
+        return self._classes(proxy).profile
 
     def proxy_class(self, proxy: Proxy) -> ProxyClass:
         """Return the class of a proxy. Proxies of one class share all resources except those of their own
         workload."""
-        return self._classes.sound(proxy)
+        return self._classes(proxy)
 
     def own(self, proxy: Proxy) -> WorkloadResources:
         """Return the resources that are for a proxy's own workload: the inbound resources of a sidecar, or
         the gateway resources. For a sidecar this does not build the shared resources."""
-        proxy_class = self._classes.sound(proxy)
+        proxy_class = self._classes(proxy)
         if proxy.type == "router" or self._shared.has(proxy_class):
             self._shared.bring(proxy_class)
-            return self._owns.sound(proxy)
+            return self._owns(proxy)
         return sidecar_resources(self.workload(proxy), self._memo)
 
     def workload(self, sidecar: Proxy) -> ServedWorkload:
         """Return everything that a sidecar's inbound resources depend on. Equal values give equal
         resources."""
-        profile = self._classes.sound(sidecar).profile
+        profile = self._classes(sidecar).profile
         mesh_config = mesh_config_of_proxy(self._mesh.mesh_config, profile.proxy_config, self._memo)
         return ServedWorkload.of(self._mesh, sidecar, self._mesh.scope(profile).sidecar, mesh_config)
 

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from mizzen.config.document import ConfigKey
-from mizzen.incremental import Collection, CollectionQuery, Database, Given, Grouped, Query
+from mizzen.incremental import Collection, Database, Grouped, Query, Table
 from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.rules.gateways import GatewayConfig, server_hosts
 from mizzen.mesh.service import Service
@@ -32,13 +32,14 @@ class AnalysedGateways:
     def __init__(
         self,
         database: Database,
-        configs: Given[ConfigKey, GatewayConfig],
-        workloads: Given[ConfigKey, Workload],
-        services: Given[ServiceKey, Service],
+        configs: Table[ConfigKey, GatewayConfig],
+        workloads: Table[ConfigKey, Workload],
+        services: Table[ServiceKey, Service],
     ) -> None:
         self._database = database
         self._configs = configs
-        self._served = Query(database, "hosts that a Gateway serves", self._find_served, _serve_the_same)
+        self._hosts = Query(database, "hosts of a Gateway's servers", self._find_hosts)
+        self._served = Query(database, "hosts that a Gateway serves", lambda key: HostIndex(self._hosts(key)))
         self._selectors = Query(database, "selectors of Gateways", self._find_selectors)
         self._names = Query(database, "labels that Gateways select by", self._find_names)
         self._workloads = self._by_label("labels of workloads", workloads, attrgetter("labels"))
@@ -57,7 +58,7 @@ class AnalysedGateways:
 
     def _by_label(
         self, name: str, source: Collection[Any, Any], labels_of: Callable[[Any], Labels | None]
-    ) -> CollectionQuery[_Group, _Members]:
+    ) -> Query[Collection[_Group, _Members]]:
         def make() -> Grouped[Any, Any, _Group, Labels]:
             names = self._names()
 
@@ -72,20 +73,20 @@ class AnalysedGateways:
 
             return Grouped(self._database, name, source, groups_of)
 
-        return CollectionQuery(self._database, name, make)
+        return Query(self._database, name, make)
 
     def hosts_served(self, key: ConfigKey) -> HostsServed:
         """Return the hosts of a Gateway's servers, each with the namespaces whose VirtualServices it accepts
         (empty: any)."""
         return self._served(key)
 
-    def _find_served(self, key: ConfigKey) -> HostsServed:
+    def _find_hosts(self, key: ConfigKey) -> dict[str, tuple[str, ...]]:
         hosts: dict[str, tuple[str, ...]] = {}
         config = self._configs.get(key)
         for server in config.spec.servers if config is not None else ():
             for namespace, host in server_hosts(server, key.namespace):
                 hosts[host] = (*hosts.get(host, ()), namespace)
-        return HostIndex(hosts)
+        return hosts
 
     def workloads_selected(self, config: GatewayConfig) -> list[ConfigKey]:
         """Return the workloads that a Gateway selects, sorted; none if it selects all gateways."""
@@ -121,10 +122,6 @@ class AnalysedGateways:
 def sorted_selector(config: GatewayConfig) -> Selector:
     """Return a Gateway's selector in a form that can be compared."""
     return tuple(sorted(config.spec.selector.items()))
-
-
-def _serve_the_same(one: HostsServed, other: HostsServed) -> bool:
-    return one.exact == other.exact and one.wildcards == other.wildcards
 
 
 def _smallest(source: Collection[_Group, _Members], groups: Iterable[_Group]) -> _Members:

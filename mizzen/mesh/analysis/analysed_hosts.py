@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from mizzen.config import models
 from mizzen.config.document import Config, ConfigKey
-from mizzen.incremental import Database, Given, Lookup
+from mizzen.incremental import Database, Lookup, Table
 from mizzen.mesh.hosts import HostIndex, is_subset_of, is_wildcard
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex
 from mizzen.persistent import LayeredDict
@@ -22,9 +22,9 @@ class AnalysedHosts(Generic[Value]):
 
     def __init__(self, database: Database, name: str, index: HostIndex[Value]) -> None:
         self._index = index
-        self.exact = Given(database, f"{name} at hosts", index.exact)
+        self.exact = Table(database, f"{name} at hosts", index.exact)
         """The values of the exact hosts."""
-        self.wildcards = Given(database, f"{name} at wildcards", index.wildcards)
+        self.wildcards = Table(database, f"{name} at wildcards", index.wildcards)
         """The values of the wildcards."""
         self._covering: Lookup[HostIndex[Value], str, Found[Value]] = Lookup(
             database, f"{name} covering a host", index, lambda of, host: tuple(of.covering(host))

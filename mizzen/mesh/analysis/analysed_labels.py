@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mizzen.config import models
 from mizzen.config.document import Config, ConfigKey
-from mizzen.incremental import Collection, CollectionQuery, Database, Given, Grouped, Mapped, Merged
+from mizzen.incremental import Collection, Database, Grouped, Query, Table, Union
 from mizzen.mesh.analysis.near_names import Parts, near, parts_of
 from mizzen.mesh.rules.gateways import GatewayConfig
 from mizzen.mesh.service import Service
@@ -31,20 +31,16 @@ class AnalysedLabels:
     def __init__(
         self,
         database: Database,
-        workloads: Given[LabelKey, LayeredDict[ConfigKey, Any]],
-        services: Given[ServiceKey, Service],
-        entries: Given[ConfigKey, Config[models.ServiceEntry]],
-        gateways: Given[ConfigKey, GatewayConfig],
+        workloads: Table[LabelKey, LayeredDict[ConfigKey, Any]],
+        services: Table[ServiceKey, Service],
+        entries: Table[ConfigKey, Config[models.ServiceEntry]],
+        gateways: Table[ConfigKey, GatewayConfig],
     ) -> None:
         self._database = database
         self._workloads = workloads
         self._sources = (services, entries, gateways)
-        self._values: CollectionQuery[str, str, Any, LayeredDict[LabelKey, str]] = CollectionQuery(
-            database, "values of a label", self._values_of
-        )
-        self._names: CollectionQuery[str, Any, LayeredDict[tuple[str, str], str]] = CollectionQuery(
-            database, "names of labels", self._names_in
-        )
+        self._values: Query[str, str, Parts] = Query(database, "values of a label", self._values_of)
+        self._names: Query[str, Parts] = Query(database, "names of labels", self._names_in)
 
     def misspelt(
         self, namespace: str, selector: Mapping[str, str], *, of_gateway: bool = False
@@ -56,7 +52,7 @@ class AnalysedLabels:
         for name, value in sorted(selector.items()):
             if (namespace, name, value) in self._workloads:
                 continue
-            values: Parts = self._values(namespace, name)
+            values = self._values(namespace, name)
             if (_ANY, value) in values or (not of_gateway and (_GATEWAYS, value) in values):
                 continue
             if _ANY in values:
@@ -98,9 +94,6 @@ class AnalysedLabels:
         services, entries, gateways = self._sources
         database = self._database
 
-        def there(name: str, source: Collection[Any, Any]) -> Mapped[Any, Any, bool]:
-            return Mapped(database, name, source, lambda _, __: True)
-
         def of_service(_: ServiceKey, service: Service) -> Mapping[LabelKey, None]:
             return _keys(service.namespace, (one.selector or {} for one in service.declared))
 
@@ -110,15 +103,13 @@ class AnalysedLabels:
         def of_gateway(_: ConfigKey, gateway: GatewayConfig) -> Mapping[LabelKey, None]:
             return _keys(_GATEWAYS, (gateway.spec.selector,))
 
-        return Merged(
+        return Union(
             database,
             "labels",
-            (
-                there("labels of workloads", self._workloads),
-                there("selectors of Services", Grouped(database, "Services by label", services, of_service)),
-                there("labels of endpoints", Grouped(database, "ServiceEntries by label", entries, of_entry)),
-                there("selectors of Gateways", Grouped(database, "Gateways by label", gateways, of_gateway)),
-            ),
+            self._workloads,
+            Grouped(database, "Services by label", services, of_service),
+            Grouped(database, "ServiceEntries by label", entries, of_entry),
+            Grouped(database, "Gateways by label", gateways, of_gateway),
         )
 
 

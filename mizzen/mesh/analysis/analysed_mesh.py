@@ -21,8 +21,7 @@ from mizzen.config.group_kinds import (
 )
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.schema_fields import nearest
-from mizzen.incremental import Collection as Members
-from mizzen.incremental import Database, Given, Grouped, Lookup, Mapped
+from mizzen.incremental import Database, Grouped, Lookup, Query, Table
 from mizzen.mesh.analysis.analysed_gateways import AnalysedGateways
 from mizzen.mesh.analysis.analysed_hosts import AnalysedHosts, RuleHosts
 from mizzen.mesh.analysis.analysed_labels import AnalysedLabels
@@ -51,7 +50,7 @@ _HTTP_PORT: Final = 80
 """Istio serves rules for unregistered hosts on this port of sidecars."""
 
 
-class GivenMultimap(Given[Key, LayeredDict[Member, Value]]):
+class MultimapTable(Table[Key, LayeredDict[Member, Value]]):
     """The members under each key of a multimap."""
 
     def __init__(self, database: Database, name: str, members: Multimap[Key, Member, Value]) -> None:
@@ -66,32 +65,32 @@ class AnalysedRegistry:
     """See `Registry`."""
 
     def __init__(self, database: Database, registry: Registry) -> None:
-        self.services = Given(database, "services", registry.services)
+        self.services = Table(database, "services", registry.services)
         self.hosts: AnalysedHosts[tuple[Service, ...]] = AnalysedHosts(database, "services", registry.hosts)
-        self.workloads_by_key = Given(database, "workloads", registry.workloads_by_key)
-        self.declarations: GivenMultimap[ServiceKey, ConfigKey, ServiceDeclaration] = GivenMultimap(
+        self.workloads_by_key = Table(database, "workloads", registry.workloads_by_key)
+        self.declarations: MultimapTable[ServiceKey, ConfigKey, ServiceDeclaration] = MultimapTable(
             database, "declarations", registry.declarations
         )
-        self.selectors: GivenMultimap[LabelKey, ServiceKey, None] = GivenMultimap(
+        self.selectors: MultimapTable[LabelKey, ServiceKey, None] = MultimapTable(
             database, "services by selector", registry.selectors
         )
-        self.workloads: GivenMultimap[LabelKey, ConfigKey, Workload] = GivenMultimap(
+        self.workloads: MultimapTable[LabelKey, ConfigKey, Workload] = MultimapTable(
             database, "workloads by label", registry.workloads
         )
-        self.by_address: GivenMultimap[str, ServiceKey, tuple[Endpoint, ...]] = GivenMultimap(
+        self.by_address: MultimapTable[str, ServiceKey, tuple[Endpoint, ...]] = MultimapTable(
             database, "endpoints at an address", registry.by_address
         )
-        self.diagnostics = Given(database, "diagnostics on services", registry.diagnostics)
+        self.diagnostics = Table(database, "diagnostics on services", registry.diagnostics)
         self._database = database
-        self._pools = Given(database, "endpoints", registry.pools)
+        self._pools = Table(database, "endpoints", registry.pools)
         self._targets: Lookup[Aliases, str, str] = Lookup(
             database, "host behind an alias", registry.aliases, lambda of, host: of.targets.get(host, host)
         )
         with_http_port: Grouped[ServiceKey, Service, bool, None] = Grouped(
             database, "services with a port for HTTP", self.services, lambda _, each: _http_ports(each)
         )
-        # True if there are any: readers run again only when the first is added or the last is removed.
-        self._http_port = Mapped(database, "a port for HTTP", with_http_port, lambda _, __: True)
+        # Readers run again only when the first is added or the last is removed.
+        self._http_port = Query(database, "a port for HTTP", lambda: True in with_http_port)
 
     def renew(self, registry: Registry) -> None:
         """Switch to a different registry."""
@@ -136,7 +135,7 @@ class AnalysedRegistry:
 
     def has_http_port(self) -> bool:
         """Return True if sidecars have a port for rules of unregistered hosts."""
-        return True in self._http_port
+        return self._http_port()
 
 
 def _http_ports(service: Service) -> dict[bool, None]:
@@ -147,6 +146,13 @@ def _http_ports(service: Service) -> dict[bool, None]:
     return {True: None} if found else {}
 
 
+def _place_and_name(key: ConfigKey, config: Config[Any]) -> tuple[str, str] | None:
+    """Return the namespace and name by which others may mean a document, or None if they cannot."""
+    if key.group_kind == VIRTUAL_SERVICE and not is_delegate(config):
+        return None
+    return key.namespace, key.name
+
+
 class AnalysedMesh:
     """The answers of `Mesh` for the checks of one analysis; reads are recorded."""
 
@@ -155,27 +161,27 @@ class AnalysedMesh:
         self.settings = mesh.settings
         """These never change: with different settings everything is analysed anew."""
         self._snapshot = mesh
-        self._kinds: dict[GroupKind, Given[ConfigKey, Config[Any]]] = {}
+        self._kinds: dict[GroupKind, Table[ConfigKey, Config[Any]]] = {}
         self._names: dict[GroupKind, NearNames[ConfigKey, Config[Any]]] = {}
-        self._moved = Given(database, "documents that moved", mesh.moved)
+        self._moved = Table(database, "documents that moved", mesh.moved)
         self.registry = AnalysedRegistry(database, mesh.registry)
-        self.rules: Given[ConfigKey, VirtualServiceRule] = Given(
+        self.rules: Table[ConfigKey, VirtualServiceRule] = Table(
             database, "VirtualServices with their delegates", mesh.virtual_service_index.rules
         )
-        self.delegate_users: GivenMultimap[tuple[str, str], ConfigKey, None] = GivenMultimap(
+        self.delegate_users: MultimapTable[tuple[str, str], ConfigKey, None] = MultimapTable(
             database, "users of delegates", mesh.virtual_service_index.delegate_users
         )
         self.mesh_hosts: AnalysedHosts[HostRules] = AnalysedHosts(
             database, "VirtualServices", mesh.virtual_service_index.mesh_hosts
         )
         self.rule_hosts = RuleHosts(database, mesh.destination_rule_index)
-        self.virtual_service_diagnostics = Given(
+        self.virtual_service_diagnostics = Table(
             database, "diagnostics on VirtualServices", mesh.virtual_service_index.diagnostics
         )
-        self.destination_rule_diagnostics = Given(
+        self.destination_rule_diagnostics = Table(
             database, "diagnostics on DestinationRules", mesh.destination_rule_index.diagnostics
         )
-        self.sidecars: Given[str, tuple[SidecarConfig, ...]] = Given(
+        self.sidecars: Table[str, tuple[SidecarConfig, ...]] = Table(
             database, "Sidecars of a namespace", mesh.sidecar_index.by_namespace
         )
         self.gateways = AnalysedGateways(
@@ -206,7 +212,7 @@ class AnalysedMesh:
             self.documents(PEER_AUTHENTICATION),
             lambda key, config: {key.namespace: config},
         )
-        self.whole = Given(database, "the mesh", LayeredDict({"": None}))
+        self.whole = Table(database, "the mesh", LayeredDict({"": None}))
         """One member that stands for the whole mesh, for checks that compare many documents."""
 
     def renew(self, mesh: Mesh) -> None:
@@ -230,10 +236,10 @@ class AnalysedMesh:
         """See `Mesh`."""
         return self.settings.mesh_config
 
-    def documents(self, kind: GroupKind) -> Given[ConfigKey, Config[Any]]:
+    def documents(self, kind: GroupKind) -> Table[ConfigKey, Config[Any]]:
         """Return the documents of a kind."""
         if kind not in self._kinds:
-            self._kinds[kind] = Given(self.database, f"{kind} documents", self._snapshot.configs_by_key(kind))
+            self._kinds[kind] = Table(self.database, f"{kind} documents", self._snapshot.configs_by_key(kind))
         return self._kinds[kind]
 
     def configs(self, kind: GroupKind) -> list[Config[Any]]:
@@ -249,20 +255,13 @@ class AnalysedMesh:
         a similar name, else the first with that name in a different namespace; None if there is neither."""
         if key.group_kind not in self._names:
             self._names[key.group_kind] = NearNames(
-                self.database, self._named(key.group_kind), lambda one, _: (one.namespace, one.name)
+                self.database, self.documents(key.group_kind), _place_and_name
             )
         names = self._names[key.group_kind]
         meant = names.near(key.namespace, key.name)
         if meant is not None:
             return f"{key.namespace}/{meant}"
         return next((f"{place}/{key.name}" for place in names.places(key.name)), None)
-
-    def _named(self, kind: GroupKind) -> Members[ConfigKey, Config[Any]]:
-        """Return the documents of a kind that others may mean by their name."""
-        documents = self.documents(kind)
-        if kind != VIRTUAL_SERVICE:
-            return documents
-        return Mapped(self.database, "delegates", documents, lambda _, one: one if is_delegate(one) else None)
 
     def secret(self, namespace: str, name: str) -> Config[Any] | None:
         """Return the Secret of that name, or None."""

@@ -80,9 +80,9 @@ class Analysis:
         self._database.settle()
         yield
         for number, check in enumerate(self._checks):
-            while not check.is_settled:
+            while check.due:
                 for key in check.go_on(_IN_A_STEP):
-                    self._found.replace((number, key), check.values_now.get(key, ()))
+                    self._found.replace((number, key), check.results.get(key, ()))
                 yield
         self._database.sweep()
         return self._found.in_order()

@@ -68,16 +68,20 @@ def _few(names: Iterable[str]) -> set[str]:
 
 
 class NearNames(Generic[Key, Member]):
-    """The names of the members of a collection, given by `place_and_name(key, member)`."""
+    """The names of the members of a collection, given by `place_and_name(key, member)`; None leaves a
+    member out."""
 
     def __init__(
         self,
         database: Database,
         source: Collection[Key, Member],
-        place_and_name: Callable[[Key, Member], tuple[str, str]],
+        place_and_name: Callable[[Key, Member], tuple[str, str] | None],
     ) -> None:
         def parts(key: Key, member: Member) -> Mapping[Any, str]:
-            place, name = place_and_name(key, member)
+            found = place_and_name(key, member)
+            if found is None:
+                return {}
+            place, name = found
             return {**parts_of(place, name), name: place}
 
         self._names: Parts = Grouped(database, "names by part", source, parts)
