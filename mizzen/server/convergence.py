@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -82,7 +82,7 @@ class Push:
     def handed(self, group: Hashable, changes: Iterable[tuple[str, Iterable[str]]]) -> None:
         """Record that the change was handed over for a group: the changed types, each with its names."""
         now = self._convergence.now()
-        for number, subscriptions in self._convergence.clients(group).items():
+        for number, subscriptions in self._convergence.subscriptions.get(group, {}).items():
             for type_url, names in changes:
                 asked = subscriptions.get(type_url)
                 if asked is not None and (asked.wildcard or not asked.names.isdisjoint(names)):
@@ -127,7 +127,8 @@ class Convergence:
     def __init__(self, observe: Callable[[float], None], clock: Callable[[], float]) -> None:
         self.now = clock
         self._observe = observe
-        self._subscriptions: dict[Hashable, dict[int, dict[str, _Subscription]]] = {}
+        self.subscriptions: dict[Hashable, dict[int, dict[str, _Subscription]]] = {}
+        """What each client of a group asks for, by the client's number and the type."""
         self._pushes: list[Push] = []
         self._recent: deque[Push] = deque(maxlen=RECENT)
         self._owed: list[_AwaitedAnswers] = []
@@ -150,14 +151,10 @@ class Convergence:
         del self._pushes[:-_CHANGES_TRACKED]
         return push
 
-    def clients(self, group: Hashable) -> Mapping[int, Mapping[str, _Subscription]]:
-        """Return what each client of a group asks for, by the client's number and the type."""
-        return self._subscriptions.get(group, {})
-
     async def answered(self, push: Push, groups: Iterable[Hashable], seconds: float) -> None:
         """Wait as `Push.answered` says. Listeners and routes are sent after clusters are accepted, so of a
         client that gets some, only the answers to these are waited for."""
-        numbers = {number for group in groups for number in self._subscriptions.get(group, ())}
+        numbers = {number for group in groups for number in self.subscriptions.get(group, ())}
         since = self.now() - seconds
         numbers -= {number for each in self._pushes for (number, _), at in each.waiting.items() if at < since}
         waiting = {key: at for key, at in push.waiting.items() if key[0] in numbers}
@@ -179,7 +176,7 @@ class Convergence:
                 # An answer to a response from before the change says nothing about the change.
                 self._answered(client.number, type_url, self.now() - waited)
             case xds.Subscribed(client, type_url, wildcard, names):
-                subscriptions = self._subscriptions.setdefault(client.group, {}).setdefault(client.number, {})
+                subscriptions = self.subscriptions.setdefault(client.group, {}).setdefault(client.number, {})
                 before = subscriptions.get(type_url)
                 subscriptions[type_url] = _Subscription(wildcard, names)
                 if self._owed and (before is None or not names <= before.names):
@@ -188,11 +185,11 @@ class Convergence:
             case xds.Rejected(client, type_url) | xds.Recovered(client, type_url):
                 self._answered(client.number, type_url, self.now())
             case xds.Disconnected(client):
-                clients = self._subscriptions.get(client.group, {})
+                clients = self.subscriptions.get(client.group, {})
                 for type_url in clients.pop(client.number, {}):
                     self._answered(client.number, type_url, self.now())
                 if not clients:
-                    self._subscriptions.pop(client.group, None)
+                    self.subscriptions.pop(client.group, None)
 
     def _answered(self, number: int, type_url: str, sent: float) -> None:
         key = (number, type_url)

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Callable, Hashable
 
 import structlog
-from prometheus_client import Counter
 
 from mizzen import xds
 from mizzen.mesh.proxy.node import Proxy
@@ -43,7 +42,7 @@ class ProxyEvents:
         self._untold: asyncio.Queue[xds.Rejected] = asyncio.Queue(_UNTOLD)
         self._log = structlog.get_logger("mizzen.xds")
         self.gone = GoneProxies()
-        self._count_acked = _Counting(metrics.xds_acked)
+        self._acked = metrics.xds_acked.counts
         self._types: dict[int, str] = {}
         self._warnings: dict[int, int] = {}
         self._said: dict[tuple[str, str], None] = {}
@@ -56,7 +55,7 @@ class ProxyEvents:
         self._convergence.on_event(event)
         match event:
             case xds.Acked(client, type_url, recovered=recovered):
-                self._count_acked[type_url]()
+                self._acked[_label(type_url)] += 1
                 if recovered is not None:
                     self._recovered(client, recovered)
             case xds.Connected(client):
@@ -167,20 +166,9 @@ _UNTOLD = 1000
 """Most rejections that wait for their lines; further ones are not logged."""
 
 
-class _Counting(dict[str, Callable[[], None]]):
-    """How to count one more response of each type: to look for the counter costs more than to count."""
-
-    def __init__(self, counter: Counter) -> None:
-        super().__init__()
-        self._counter = counter
-
-    def __missing__(self, type_url: str) -> Callable[[], None]:
-        count: Callable[[], None] = self._counter.labels(_label(type_url)).inc
-        if type_url in xds.type_urls.PUSH_ORDER:
-            self[type_url] = count
-        return count
+_LABELS = {type_url: xds.short_name(type_url) for type_url in xds.type_urls.PUSH_ORDER}
 
 
 def _label(type_url: str) -> str:
     """The label of a type in metrics. Clients may ask for any type, and labels stay for ever."""
-    return xds.short_name(type_url) if type_url in xds.type_urls.PUSH_ORDER else "other"
+    return _LABELS.get(type_url, "other")
