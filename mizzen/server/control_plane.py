@@ -112,6 +112,7 @@ class ControlPlane:
         self._preparing = asyncio.Lock()
         self._proxy_left = asyncio.Event()
         self._live: dict[Hashable, LiveProxy] = {}
+        self._keys: dict[Proxy, Hashable] = {}
         self._diagnostic_log = DiagnosticLog()
         self.refused_proxies = RefusedProxies(clock)
         self._log = structlog.get_logger("mizzen.server")
@@ -310,13 +311,11 @@ class ControlPlane:
         """Send new snapshots to the proxies that a change concerns."""
         begun = self._clock()
         tracker = self._track(*change)
-        # A proxy without a snapshot is left out: its first translation uses a mesh that has the change.
-        keys = {live.proxy: key for key, live in self._live.items() if live.snapshot is not None}
-        concerned = iter(tuple(keys)) if self._push_to_all else self._translation.concerned()
+        concerned = iter(tuple(self._keys)) if self._push_to_all else self._translation.concerned()
         self._push_to_all = True  # until the push is complete: `concerned` does not yield a proxy twice
         try:
             await self._delivery.in_order(
-                filter(None, map(keys.get, concerned)), self._translate_one, tracker
+                filter(None, map(self._keys.get, concerned)), self._translate_one, tracker
             )
             self._push_to_all = False
         finally:
@@ -448,7 +447,7 @@ class ControlPlane:
             raise xds.PeerRefused(str(error)) from error
         proxy = with_proof(proxy, account, anyone=self._gives_secrets(peer))
         key = (proxy.node_id, blake2b(repr(proxy).encode(), digest_size=32).hexdigest())
-        self._live.setdefault(key, LiveProxy(proxy))
+        self._keys[self._live.setdefault(key, LiveProxy(proxy)).proxy] = key
         return key
 
     async def first_snapshot(self, key: Hashable, _: Any) -> xds.Snapshot:
@@ -477,7 +476,9 @@ class ControlPlane:
 
     def forget(self, key: Hashable) -> None:
         """Forget a proxy that has been gone for a while."""
-        self._live.pop(key, None)
+        gone = self._live.pop(key, None)
+        if gone is not None:
+            del self._keys[gone.proxy]
         self._proxy_left.set()
 
     async def keep_forgetting(self) -> None:

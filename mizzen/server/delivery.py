@@ -142,6 +142,7 @@ class Delivery:
         end = time.perf_counter() + SLICE_SECONDS
         for key in keys:
             live = self._live.get(key)
+            # A proxy without a snapshot is left out: its first translation uses a mesh that has the change.
             if live is not None and (old := live.snapshot) is not None:
                 new = make(live)
                 if new is not None:

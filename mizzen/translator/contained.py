@@ -337,6 +337,8 @@ class ContainedTranslation:
 
     def _used(self) -> list[_Variant]:
         """Return the variants from which proxies are served."""
+        if not self._variants:
+            return []
         used = set(map(id, self._variant_of.values()))
         return [variant for variant in self._variants if id(variant) in used]
 
