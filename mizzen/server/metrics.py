@@ -25,13 +25,14 @@ class Tally(Collector):
 
     def __init__(self, name: str, text: str, label: str, registry: CollectorRegistry) -> None:
         self.counts: Counting[str] = Counting()
-        self._family = name, text, label
+        self.name = name
+        self.label = label
+        self._text = text
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric, for the registry."""
-        name, text, label = self._family
-        family = CounterMetricFamily(name, text, labels=[label])
+        family = CounterMetricFamily(self.name, self._text, labels=[self.label])
         for value, number in tuple(self.counts.items()):
             family.add_metric([value], number)
         yield family
