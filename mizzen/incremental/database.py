@@ -45,7 +45,8 @@ class Failure:
     """What a query has for a value if its function raised."""
 
     query: str
-    key: Any
+    key: tuple[Any, ...]
+    """The arguments of the query's function."""
     error: Exception
     traceback: TracebackType | None
     """The traceback up to the query. Each reader that the error is raised to would add to the error's own."""

@@ -51,7 +51,7 @@ class Analyst:
         self._worker = worker
         self._metrics = metrics
         self._analysis = Analysis()
-        self._failing: set[tuple[str, str, str]] = set()
+        self._failing: set[tuple[str, str]] = set()
         self._log = structlog.get_logger("mizzen.server")
 
     async def analyse(self, mesh: Mesh, is_superseded: Callable[[], bool]) -> tuple[Analysed | None, float]:
@@ -77,14 +77,15 @@ class Analyst:
         before, self._failing = self._failing, set()
         for failure in failures:
             kind = type(failure.error).__name__
-            if (known := (failure.query, str(failure.key), kind)) in self._failing:
+            part = " ".join((failure.query, *map(str, failure.key)))
+            if (known := (part, kind)) in self._failing:
                 continue
             self._failing.add(known)
             if known not in before:
                 self._metrics.translation_failures.inc()
                 self._log.error(
                     "a part of the mesh could not be analysed: a fault of Mizzen, please report it",
-                    part=f"{failure.query} {failure.key}",
+                    part=part,
                     traceback=f"{shown_traceback(failure.error)}{kind}",
                 )
 
