@@ -79,7 +79,7 @@ def test_a_node_that_is_no_proxy() -> None:
 
 
 def test_the_public_names_are_those_of_the_documentation() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "python-api.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "python-api.md").read_text()
     for name in mizzen.__all__:
         assert getattr(mizzen, name) is not None
         assert f"mizzen.{name}" in page, f"docs/python-api.md does not tell of mizzen.{name}"

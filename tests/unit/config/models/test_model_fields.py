@@ -12,7 +12,7 @@ import pytest
 from mizzen.config.models import SPECS
 from mizzen.config.models.fields import leaf_fields
 
-FACTS = Path(__file__).parents[2] / "data" / "istio_fields.tsv"
+FACTS = Path(__file__).parents[3] / "data" / "istio_fields.tsv"
 
 
 def facts(kind: str) -> dict[str, tuple[str, bool]]:

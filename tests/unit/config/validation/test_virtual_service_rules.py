@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from mizzen.config.diagnostics import Diagnostic
-from tests.unit.validation.virtual_service_yaml import BIG, HTTP, TCP, TLS, TO_A, H, only, route, whole
+from tests.unit.config.validation.virtual_service_yaml import BIG, HTTP, TCP, TLS, TO_A, H, only, route, whole
 
 Validate = Callable[..., list[Diagnostic]]
 Expect = Callable[..., None]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.validation.virtual_service_yaml import H, M, match, route
+from tests.unit.config.validation.virtual_service_yaml import H, M, match, route
 
 Expect = Callable[..., None]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mizzen.config.diagnostics import Diagnostic
-from tests.unit.validation.destination_rule_yaml import OUTLIER, T, policy
+from tests.unit.config.validation.destination_rule_yaml import OUTLIER, T, policy
 
 Validate = Callable[..., list[Diagnostic]]
 Expect = Callable[..., None]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.validation.virtual_service_yaml import BIG, HUGE, TO_A, H, only, route
+from tests.unit.config.validation.virtual_service_yaml import BIG, HUGE, TO_A, H, only, route
 
 Expect = Callable[..., None]
 

@@ -20,7 +20,7 @@ from mizzen.xds import Resource
 from tests.golden.test_golden import load
 from tests.self_signed import certificate_and_key
 
-CASES = sorted(path.parent for path in (Path(__file__).parents[2] / "golden").glob("*/mesh.yaml"))
+CASES = sorted(path.parent for path in (Path(__file__).parents[3] / "golden").glob("*/mesh.yaml"))
 MESH = """\
 apiVersion: v1
 kind: Service
