@@ -18,6 +18,8 @@ from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
 
+pytestmark = pytest.mark.counting
+
 FEW, MANY = 8, 64
 ONE = 5
 

@@ -15,6 +15,8 @@ from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
 
+pytestmark = pytest.mark.counting
+
 FEW, MANY = 100, 500
 PER_PORT = 50
 

@@ -13,6 +13,8 @@ from tests.unit.translator.listeners.listener_scenes import document, gateway, r
 from tests.unit.translator.listeners.test_shared_names import REAL, alias, kubernetes
 from tests.unit.translator.listeners.test_shared_translation import Living
 
+pytestmark = pytest.mark.counting
+
 EDGE = router()
 
 

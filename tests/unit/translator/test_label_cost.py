@@ -24,6 +24,8 @@ from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from tests.unit.translator.test_label_profiles import document, entry
 
+pytestmark = pytest.mark.counting
+
 KINDS = 12
 
 

@@ -64,6 +64,7 @@ class Connected(Living):
         return Stats(profile).total_calls  # type: ignore[attr-defined, no-any-return]
 
 
+@pytest.mark.counting
 @pytest.mark.parametrize(("serving", "most"), [(False, 30), (True, 100)], ids=["replicas", "workloads"])
 def test_a_change_of_one_endpoint_costs_each_further_proxy_few_calls(serving: bool, most: int) -> None:
     few, many = (Connected(proxies, proxies if serving else 0).calls() for proxies in (FEW, MANY))
