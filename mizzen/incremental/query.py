@@ -108,7 +108,7 @@ class Derived(Node, Generic[Value]):
         checking = self.owner.database.checking
         if self.state == RUNNING:
             raise CycleError(f"{self.owner.name}({self.key!r}) reads itself")
-        if self.state == CHECK:
+        if self.state == CHECK or (checking and self.state != DIRTY):
             for node in self.reads:
                 if node.state or checking:
                     node.refresh()
