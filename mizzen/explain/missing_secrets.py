@@ -12,7 +12,7 @@ from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SIDECAR
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.rules.tls_fields import client_settings, credential_names
 from mizzen.translator.on_demand import Translates
-from mizzen.translator.proxy_secrets import why_not_sent
+from mizzen.translator.own.secrets import why_not_sent
 from mizzen.translator.tls.secret_names import KUBERNETES, ca_secret_name, credential_secret_name
 from mizzen.translator.tls.secret_references import SecretNames, secret_references
 from mizzen.xds.resource import Resource

@@ -27,9 +27,9 @@ from mizzen.translator.filters.authorization import RuleName
 from mizzen.translator.filters.http.jwt_authn import provider_name, token_rules
 from mizzen.translator.listeners.inbound import VIRTUAL_INBOUND
 from mizzen.translator.on_demand import Translates
-from mizzen.translator.part_origins import OutboundParts
+from mizzen.translator.own.resources import WorkloadResources
 from mizzen.translator.routes.gateway import gateway_route_origins
-from mizzen.translator.workload_resources import WorkloadResources
+from mizzen.translator.shared.part_origins import OutboundParts
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 

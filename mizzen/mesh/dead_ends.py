@@ -14,7 +14,7 @@ from mizzen.config.diagnostics import Severity
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, VIRTUAL_SERVICE
 from mizzen.config.models import Destination, Gateway, Subset
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule, http_destinations, l4_destinations
 from mizzen.mesh.scope.egress_imports import best_service
 from mizzen.mesh.service import EndpointPool, Resolution, Service

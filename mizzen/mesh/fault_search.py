@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.group_kinds import SECRET
-from mizzen.mesh.delta import ConfigChange, DocumentChange, MeshDelta
+from mizzen.mesh.changes.delta import ConfigChange, DocumentChange, MeshDelta
 from mizzen.mesh.rules.closed_policies import closed_policy, is_closed_policy
 from mizzen.mesh.snapshot import Mesh
 

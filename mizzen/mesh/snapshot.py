@@ -11,10 +11,10 @@ from mizzen.config.diagnostics import Diagnostic, Origin, in_reading_order
 from mizzen.config.document import Config, ConfigKey, GroupKind
 from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SIDECAR, VIRTUAL_SERVICE
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.delta import ConfigChange, DocumentChange, MeshDelta
-from mizzen.mesh.difference import MeshDifference
+from mizzen.mesh.changes.delta import ConfigChange, DocumentChange, MeshDelta
+from mizzen.mesh.changes.difference import MeshDifference
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.proxy_questions import ProxyQuestions
+from mizzen.mesh.recorded.proxy_questions import ProxyQuestions
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex, MergedDestinationRule
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_authorizer
 from mizzen.mesh.rules.failover_labels import MentionedLabel

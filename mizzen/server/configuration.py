@@ -23,7 +23,7 @@ from mizzen.config.codes import NOT_A_DOCUMENT, SYNTAX, UNREADABLE
 from mizzen.config.document import Config, GroupKind
 from mizzen.config.group_kinds import CONFIG_MAP, ENDPOINT_SLICE, ENDPOINTS, NODE, POD, WORKLOAD_ENTRY
 from mizzen.config.store import ConfigChange, Refusal
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.fault_search import Changed, Withheld, updated_without_faults
 from mizzen.mesh.rules.token_keys import NO_TOKEN_KEYS, TokenKeys
 from mizzen.mesh.snapshot import Mesh

@@ -22,7 +22,7 @@ from mizzen.config import ParsedFile
 from mizzen.config.diagnostics import Origin
 from mizzen.config.group_kinds import REQUEST_AUTHENTICATION
 from mizzen.config.ordered_diagnostics import OrderedDiagnostics
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.proxy.node import NodeError, Proxy
 from mizzen.mesh.rules.token_keys import KeySource, TokenKeys
 from mizzen.mesh.snapshot import Mesh

@@ -7,8 +7,8 @@ from typing import Final
 
 import structlog
 
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.dead_ends import has_new_dead_ends
-from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.snapshot import Mesh
 
 

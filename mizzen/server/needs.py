@@ -7,7 +7,7 @@ from typing import Protocol
 
 from mizzen import xds
 from mizzen.config import Diagnostic
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh

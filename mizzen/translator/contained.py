@@ -35,7 +35,7 @@ from mizzen.config.group_kinds import (
     VIRTUAL_SERVICE,
     WORKLOAD_ENTRY,
 )
-from mizzen.mesh.delta import DocumentChange, MeshDelta
+from mizzen.mesh.changes.delta import DocumentChange, MeshDelta
 from mizzen.mesh.fault_search import (
     Changed,
     TooManyFaultsError,

@@ -20,12 +20,12 @@ from mizzen.mesh.services.registry import ServiceKey
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.outbound import OutboundResources
-from mizzen.translator.part_origins import OutboundParts
+from mizzen.translator.own.resources import WorkloadResources, gateway_resources
+from mizzen.translator.shared.outbound import OutboundResources
+from mizzen.translator.shared.part_origins import OutboundParts
 from mizzen.translator.tls.secret_names import OF_EVERY_WORKLOAD
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, secret_references
 from mizzen.translator.translation import Translation
-from mizzen.translator.workload_resources import WorkloadResources, gateway_resources
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 

@@ -17,24 +17,24 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.incremental import Database, Query
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.recorded import RecordedMesh
+from mizzen.mesh.recorded.mesh import RecordedMesh
 from mizzen.mesh.rules.gateways import MergedGateway
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
 from mizzen.translator.listeners.auto_passthrough import passthrough_hosts
-from mizzen.translator.overlays import Overlays
-from mizzen.translator.part_origins import OutboundParts
-from mizzen.translator.proxy_classes import ProxyClass, ProxyClasses
-from mizzen.translator.proxy_secrets import proxy_secrets
-from mizzen.translator.replicas import Made, Replicas, ServedProxies
-from mizzen.translator.workload_resources import (
+from mizzen.translator.own.replicas import Made, Replicas, ServedProxies
+from mizzen.translator.own.resources import (
     ServedWorkload,
     WorkloadResources,
     gateway_resources,
     sidecar_resources,
 )
+from mizzen.translator.own.secrets import proxy_secrets
+from mizzen.translator.shared.overlays import Overlays
+from mizzen.translator.shared.part_origins import OutboundParts
+from mizzen.translator.shared.proxy_classes import ProxyClass, ProxyClasses
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot

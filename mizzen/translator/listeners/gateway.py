@@ -18,7 +18,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import L4MatchAttributes, TLSMatchAttributes
 from mizzen.mesh.hosts import matches
 from mizzen.mesh.proxy.profile import IPFamily
-from mizzen.mesh.proxy_questions import ProxyQuestions
+from mizzen.mesh.recorded.proxy_questions import ProxyQuestions
 from mizzen.mesh.rules.gateways import GatewayListener, GatewayServer, MergedGateway
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule

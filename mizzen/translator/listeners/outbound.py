@@ -16,7 +16,7 @@ from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.interception import InterceptionMode
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.recorded_scope import RecordedEgressListener, RecordedScope
+from mizzen.mesh.recorded.scope import RecordedEgressListener, RecordedScope
 from mizzen.mesh.service import Protocol, Resolution, Service, ServicePort
 from mizzen.translator.base.cluster_names import ALLOW_ANY_DNS_CACHE, dns_cache_name
 from mizzen.translator.listeners.filter_chains import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mizzen.mesh.recorded_scope import RecordedScope
+from mizzen.mesh.recorded.scope import RecordedScope
 from mizzen.translator.base.cluster_names import (
     BLACK_HOLE_CLUSTER,
     PASSTHROUGH_CLUSTER,

@@ -35,10 +35,10 @@ from mizzen.translator.routes.virtual_service import Caller, RouteList, RouteOri
 
 if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
-    from mizzen.mesh.proxy_questions import ProxyQuestions
+    from mizzen.mesh.changes.scope_difference import ScopeDifference
+    from mizzen.mesh.recorded.proxy_questions import ProxyQuestions
     from mizzen.mesh.rules.gateways import GatewayServer
     from mizzen.mesh.scope.sidecar_scope import SidecarScope
-    from mizzen.mesh.scope_difference import ScopeDifference
     from mizzen.xds.resource import Resource
 
 _Route = TypeVar("_Route")

@@ -41,9 +41,9 @@ from mizzen.translator.routes.virtual_service import (
 )
 
 if TYPE_CHECKING:
+    from mizzen.mesh.changes.scope_difference import ScopeDifference
     from mizzen.mesh.scope.egress_listener import EgressListener
     from mizzen.mesh.scope.sidecar_scope import SidecarScope
-    from mizzen.mesh.scope_difference import ScopeDifference
     from mizzen.xds.resource import Resource
 
 Key = TypeVar("Key", bound=Hashable)

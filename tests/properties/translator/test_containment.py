@@ -15,11 +15,12 @@ import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import outbound_builder, workload_resources
 from mizzen.translator.clusters import service_resources
 from mizzen.translator.contained import ContainedTranslation
 from mizzen.translator.listeners import gateway as listeners_gateway
+from mizzen.translator.own import resources as workload_resources
 from mizzen.translator.routes import port_routes
+from mizzen.translator.shared import outbound_builder
 from mizzen.translator.translation import Translation
 from mizzen.xds.snapshot import Snapshot
 from tests.properties.translator.test_incremental import (

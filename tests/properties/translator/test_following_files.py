@@ -13,7 +13,7 @@ import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.analysis import analyze
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
 from mizzen.xds.resource import Resource

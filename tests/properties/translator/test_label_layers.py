@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 import mizzen
 from mizzen.config import ConfigStore
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import label_rules
+from mizzen.translator.shared import label_rules
 from mizzen.translator.translation import Translation
 from tests.properties.translator.test_incremental import (
     NETWORKING,

@@ -17,12 +17,14 @@ from hypothesis import given, settings
 
 import mizzen
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh import recorded
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.changes.delta import MeshDelta
+from mizzen.mesh.recorded import mesh as recorded
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import proxy_secrets, translation, workload_resources
+from mizzen.translator import translation
 from mizzen.translator.contained import ContainedTranslation, ProxyFaultError
 from mizzen.translator.listeners import gateway as gateway_listeners
+from mizzen.translator.own import resources as workload_resources
+from mizzen.translator.own import secrets as proxy_secrets
 from mizzen.translator.translation import Translation
 from tests.properties.translator.changing_meshes import PROXIES
 from tests.properties.translator.test_following_files import Batch, Contents, Follower, histories, unrelated

@@ -17,7 +17,7 @@ from mizzen.explain.why import ServedMesh, why
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Service
 from mizzen.translator.clusters.service_resources import ServiceResources, ServiceTranslator
-from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.shared.outbound import OutboundResources
 from mizzen.translator.translation import Translation
 
 MESH = """\

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mizzen.config import ConfigChange, ConfigKey, group_kinds
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.dead_ends import has_new_dead_ends
-from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.snapshot import Mesh
 from tests.unit.mesh.conftest import load
 

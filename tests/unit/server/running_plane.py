@@ -8,7 +8,7 @@ from envoy.config.core.v3 import base_pb2
 from mizzen import xds
 from mizzen.config import Diagnostic, ParsedFile, parse_documents
 from mizzen.config.group_kinds import SERVICE
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh

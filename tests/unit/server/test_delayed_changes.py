@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from mizzen.config import ConfigChange
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server import delayed_changes
 from mizzen.server.delayed_changes import DelayedChanges

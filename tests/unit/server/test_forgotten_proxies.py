@@ -16,7 +16,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.server import control_plane, process
-from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.shared.outbound import OutboundResources
 from mizzen.xds import type_urls
 from mizzen.xds.accepted import Accepted
 from mizzen.xds.connection import StreamConnection

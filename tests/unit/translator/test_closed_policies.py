@@ -8,8 +8,8 @@ import pytest
 
 import mizzen
 from mizzen.config.models import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
-from mizzen.translator import workload_resources
 from mizzen.translator.contained import ProxyFaultError
+from mizzen.translator.own import resources as workload_resources
 from mizzen.xds import type_urls
 from tests.unit.translator.test_contained import World
 

@@ -9,7 +9,7 @@ import pytest
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.fault_search import Changed
 from mizzen.mesh.proxy.node import Proxy
-from mizzen.translator import workload_resources
+from mizzen.translator.own import resources as workload_resources
 from tests.unit.translator.listeners.listener_scenes import document, gateway, proxy, router, server, service
 from tests.unit.translator.listeners.test_shared_translation import Living
 

@@ -13,9 +13,11 @@ from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.scope import scopes
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import outbound, translation, workload_resources
+from mizzen.translator import translation
 from mizzen.translator.clusters.service_resources import ServiceTranslator
 from mizzen.translator.contained import ContainedTranslation, ProxyFaultError
+from mizzen.translator.own import resources as workload_resources
+from mizzen.translator.shared import outbound
 from mizzen.translator.tls import secrets as tls_secrets
 from mizzen.translator.translation import Translation
 from mizzen.translator.untranslatable import untranslatable

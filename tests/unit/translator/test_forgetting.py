@@ -9,7 +9,7 @@ from typing import Any
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.translator.contained import ContainedTranslation
-from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.shared.outbound import OutboundResources
 from mizzen.translator.translation import Translation
 from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE

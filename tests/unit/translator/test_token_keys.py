@@ -6,7 +6,7 @@ from typing import Any
 
 import mizzen
 from mizzen.config import Config, parse_documents, to_config
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.rules.token_keys import FetchedKeys, KeySource, TokenKeys
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.contained import ContainedTranslation

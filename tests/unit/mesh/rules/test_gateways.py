@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mizzen.incremental import Database
-from mizzen.mesh.recorded import RecordedMesh
+from mizzen.mesh.recorded.mesh import RecordedMesh
 from mizzen.mesh.rules.gateways import MergedGateway
 from mizzen.mesh.snapshot import Mesh
 

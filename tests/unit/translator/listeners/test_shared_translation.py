@@ -9,13 +9,13 @@ import yaml
 
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.scope.virtual_hosts import VirtualHosts
 from mizzen.mesh.service import EndpointPool
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import proxy_classes
+from mizzen.translator.shared import proxy_classes
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from tests.unit.translator.listeners.listener_scenes import (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from mizzen.mesh.changes.scope_difference import ScopeDifference
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
-from mizzen.mesh.scope_difference import ScopeDifference
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import RouteSettings

@@ -8,7 +8,7 @@ from typing import Any
 from mizzen.config.document import Config, ConfigKey, GroupKind
 from mizzen.incremental import Database, Lookup, Query
 from mizzen.mesh.hosts import is_wildcard
-from mizzen.mesh.proxy_questions import ProxyQuestions
+from mizzen.mesh.recorded.proxy_questions import ProxyQuestions
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex, MergedDestinationRule
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_authorizer
 from mizzen.mesh.rules.failover_labels import MentionedLabel

@@ -17,12 +17,12 @@ from mizzen.translator.clusters import service_resources
 from mizzen.translator.endpoints.assignments import ServiceAssignments
 from mizzen.translator.endpoints.service_destinations import ServiceDestinations
 from mizzen.translator.endpoints.viewpoint import SeenEndpoints
-from mizzen.translator.label_layer import LabelLayer
-from mizzen.translator.outbound_builder import ListenersByPort
 from mizzen.translator.routes.port_routes import Routing
+from mizzen.translator.shared.label_layer import LabelLayer
+from mizzen.translator.shared.outbound_builder import ListenersByPort
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
-from tests.unit.translator.test_label_profiles import document, entry
+from tests.unit.translator.shared.test_label_profiles import document, entry
 
 pytestmark = pytest.mark.counting
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from mizzen.mesh.difference import MeshDifference
+from mizzen.mesh.changes.difference import MeshDifference
 from mizzen.mesh.facts import Called, Fact, Imported, LeadingTo, Meant, Pool, Routed, Rules, Served
 from mizzen.mesh.hosts import is_wildcard, matches
-from mizzen.mesh.recorded_scope import all_alike
+from mizzen.mesh.recorded.scope import all_alike
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.scope.sidecar_scope import SidecarScope

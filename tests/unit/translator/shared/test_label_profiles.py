@@ -13,8 +13,8 @@ import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.on_demand import TranslationOnDemand
-from mizzen.translator.outbound import OutboundResources
-from mizzen.translator.outbound_builder import OutboundBuilder
+from mizzen.translator.shared.outbound import OutboundResources
+from mizzen.translator.shared.outbound_builder import OutboundBuilder
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 

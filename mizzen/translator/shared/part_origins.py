@@ -13,10 +13,10 @@ from mizzen.config.diagnostics import Origin
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.translator.listeners.outbound import ListenerSpec, PortListeners
-from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.routes.port_routes import CachedRoutes
 from mizzen.translator.routes.sidecar import sidecar_route_origins
 from mizzen.translator.routes.virtual_service import RouteOrigin
+from mizzen.translator.shared.outbound_builder import OutboundBuilder
 
 
 @dataclass(frozen=True, slots=True)

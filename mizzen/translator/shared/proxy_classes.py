@@ -12,18 +12,18 @@ from weakref import WeakValueDictionary
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.incremental import Database, Lookup, Query, Table
-from mizzen.mesh.named_difference import NamedDifference
+from mizzen.mesh.changes.named_difference import NamedDifference
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.scope.reach import Reach, Reaches
 from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.label_layers import LabelLayers
-from mizzen.translator.label_rules import LabelRules
-from mizzen.translator.laid_over import NOTHING_LAID_OVER, LaidOver
-from mizzen.translator.outbound import OutboundResources
-from mizzen.translator.part_origins import OutboundParts
-from mizzen.translator.shared_resources import ClassResources, SharedResources
+from mizzen.translator.shared.label_layers import LabelLayers
+from mizzen.translator.shared.label_rules import LabelRules
+from mizzen.translator.shared.laid_over import NOTHING_LAID_OVER, LaidOver
+from mizzen.translator.shared.outbound import OutboundResources
+from mizzen.translator.shared.part_origins import OutboundParts
+from mizzen.translator.shared.resources import ClassResources, SharedResources
 from mizzen.translator.tls.secret_references import SecretNames
 
 _UNUSED_UPDATES: Final = 32

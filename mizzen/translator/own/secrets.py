@@ -14,8 +14,9 @@ from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config
 from mizzen.config.group_kinds import SECRET
 from mizzen.mesh.proxy.node import Proxy
-from mizzen.mesh.proxy_questions import ProxyQuestions
+from mizzen.mesh.recorded.proxy_questions import ProxyQuestions
 from mizzen.translator.base.memo import Memo
+from mizzen.translator.own.resources import WorkloadResources
 from mizzen.translator.tls.secret_names import CA_SUFFIX, FILE_CERTIFICATE, FILE_ROOT, OF_EVERY_WORKLOAD
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
 from mizzen.translator.tls.secrets import (
@@ -25,7 +26,6 @@ from mizzen.translator.tls.secrets import (
     own_secret_name,
     secrets,
 )
-from mizzen.translator.workload_resources import WorkloadResources
 from mizzen.xds.resource import Resource
 
 _MANY_FILES: Final = 100

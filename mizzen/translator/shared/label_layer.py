@@ -15,21 +15,21 @@ from itertools import chain
 from typing import NamedTuple
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.mesh.changes.scope_difference import NOTHING_DIFFERS, ScopeDifference
 from mizzen.mesh.facts import Fact, Meant, Pool, Routed, Served
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.failover_labels import MentionedLabel
-from mizzen.mesh.scope_difference import NOTHING_DIFFERS, ScopeDifference
 from mizzen.mesh.services.registry import ServiceKey
 from mizzen.persistent import LayeredDict
-from mizzen.translator.alike_listeners import AlikeListeners
 from mizzen.translator.clusters.service_resources import ServiceResources
-from mizzen.translator.label_rules import LabelRules, labels_apart
-from mizzen.translator.laid_over import NOTHING_LAID_OVER
 from mizzen.translator.listeners.outbound import PortListeners
-from mizzen.translator.outbound import OutboundResources, Step
-from mizzen.translator.outbound_builder import OutboundBuilder
-from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.port_routes import CachedRoutes
+from mizzen.translator.shared.alike_listeners import AlikeListeners
+from mizzen.translator.shared.label_rules import LabelRules, labels_apart
+from mizzen.translator.shared.laid_over import NOTHING_LAID_OVER
+from mizzen.translator.shared.outbound import OutboundResources, Step
+from mizzen.translator.shared.outbound_builder import OutboundBuilder
+from mizzen.translator.shared.part_origins import OutboundParts
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets
 from mizzen.xds.resource import Resource
 

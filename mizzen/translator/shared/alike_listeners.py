@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from mizzen.mesh.changes.scope_difference import ScopeDifference
 from mizzen.mesh.facts import Fact
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.scope_difference import ScopeDifference
-from mizzen.translator.label_rules import LabelRules, labels_apart
-from mizzen.translator.outbound_builder import BuiltListeners, OutboundBuilder
+from mizzen.translator.shared.label_rules import LabelRules, labels_apart
+from mizzen.translator.shared.outbound_builder import BuiltListeners, OutboundBuilder
 
 _MOST: Final = 4
 """Largest number of different results for a port that are remembered for comparison."""

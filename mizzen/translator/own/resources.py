@@ -11,7 +11,7 @@ from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import ip_family
-from mizzen.mesh.proxy_questions import ProxyQuestions
+from mizzen.mesh.recorded.proxy_questions import ProxyQuestions
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.gateways import GatewayServer, MergedGateway
 from mizzen.mesh.rules.peer_authentication import PeerModes

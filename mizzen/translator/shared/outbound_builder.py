@@ -8,12 +8,12 @@ from copy import copy
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from mizzen.mesh.changes.scope_difference import ScopeDifference
 from mizzen.mesh.facts import Fact, Meant, Routed
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.recorded_scope import RecordedScope
+from mizzen.mesh.recorded.scope import RecordedScope
 from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT
 from mizzen.mesh.scope.virtual_hosts import ANY_PORT
-from mizzen.mesh.scope_difference import ScopeDifference
 from mizzen.mesh.service import Service
 from mizzen.mesh.services.registry import ServiceKey
 from mizzen.mesh.snapshot import Mesh

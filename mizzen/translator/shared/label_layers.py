@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 
 from mizzen.incremental import Readers
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.translator.alike_listeners import AlikeListeners
-from mizzen.translator.label_layer import Fetched, LabelLayer, Listened, Read, Sum
-from mizzen.translator.label_rules import LabelRules
-from mizzen.translator.laid_over import LaidOver
-from mizzen.translator.outbound import OutboundResources, Step
+from mizzen.translator.shared.alike_listeners import AlikeListeners
+from mizzen.translator.shared.label_layer import Fetched, LabelLayer, Listened, Read, Sum
+from mizzen.translator.shared.label_rules import LabelRules
+from mizzen.translator.shared.laid_over import LaidOver
+from mizzen.translator.shared.outbound import OutboundResources, Step
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -16,10 +16,10 @@ from typing import Final, NamedTuple
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.incremental import Readers
+from mizzen.mesh.changes.scope_difference import NOTHING_DIFFERS, ScopeDifference
 from mizzen.mesh.facts import Fact, Pool, Routed, Served
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
-from mizzen.mesh.scope_difference import NOTHING_DIFFERS, ScopeDifference
 from mizzen.mesh.services.registry import ServiceKey
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import LayeredDict
@@ -28,11 +28,11 @@ from mizzen.translator.base.memo import Memo
 from mizzen.translator.clusters.service_resources import ServiceResources
 from mizzen.translator.listeners.auto_passthrough import NO_PASSTHROUGH, PassthroughChains
 from mizzen.translator.listeners.outbound import PortListeners
-from mizzen.translator.outbound_builder import OutboundBuilder
-from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.gateway import CachedGatewayRoutes
 from mizzen.translator.routes.port_routes import CachedRoutes
-from mizzen.translator.shared_resources import SharedResources
+from mizzen.translator.shared.outbound_builder import OutboundBuilder
+from mizzen.translator.shared.part_origins import OutboundParts
+from mizzen.translator.shared.resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.incremental import Database, Query
 from mizzen.mesh.proxy.node import Proxy
-from mizzen.translator.proxy_classes import ProxyClass
+from mizzen.translator.shared.proxy_classes import ProxyClass
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Snapshot
 

@@ -10,7 +10,7 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator.proxy_secrets import why_not_sent
+from mizzen.translator.own.secrets import why_not_sent
 from mizzen.translator.translation import Translation
 
 GATEWAY = """\

@@ -1,0 +1,1 @@
+"""What changed from one snapshot of the mesh to the next."""

@@ -1,0 +1,1 @@
+"""The mesh as queries read it: every read is recorded."""

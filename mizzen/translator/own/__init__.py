@@ -1,0 +1,1 @@
+"""The resources of a proxy's own workload, and its secrets."""
