@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from mizzen.config.diagnostics import Diagnostic
 
 
+NOT_WHOLE = 3
+"""The exit code if a check failed, so that there may be more errors than are shown."""
+
+
 class Output(StrEnum):
     """How diagnostics are printed."""
 
@@ -35,11 +39,13 @@ def analyze(
         bool, typer.Option("--notices", help="Print diagnostics for information too.")
     ] = False,
 ) -> None:
-    """Check files: `file:line: error|warning CODE message`, one diagnostic a line; exit 1 on an error."""
+    """Check files: `file:line: error|warning CODE message`, one diagnostic a line; exit 1 on an error, 3 if a
+    check failed by a fault of Mizzen."""
     from mizzen.cli.loading import STANDARD_INPUT, load, standard_input
     from mizzen.config.diagnostics import Severity, in_reading_order
     from mizzen.config.store import ConfigChange
     from mizzen.explain.authorizer_diagnostics import authorizer_diagnostics
+    from mizzen.mesh.analysis import Fault
     from mizzen.mesh.analysis import analyze as analyze_mesh
     from mizzen.mesh.fault_search import updated_without_faults
     from mizzen.mesh.snapshot import Mesh
@@ -51,7 +57,8 @@ def analyze(
     empty = Mesh.build((), loaded.mesh_config, certificates_served=not no_certificates)
     mesh, _, faults = updated_without_faults(empty, ConfigChange(tuple(loaded.configs)))
     faults += untranslatable(mesh)
-    found = {*loaded.diagnostics, *mesh.diagnostics, *analyze_mesh(mesh)}
+    failed: list[Fault] = []
+    found = {*loaded.diagnostics, *mesh.diagnostics, *analyze_mesh(mesh, failed.append)}
     if faults:
         found.update(fault.diagnostic for fault in faults)
     else:
@@ -75,6 +82,14 @@ def analyze(
         f"{_count(warnings, 'warning')}",
         err=True,
     )
+    for fault in failed:
+        typer.echo(
+            f"mizzen: a check failed, and what it would say is missing: {fault.part}: {fault.reason}; "
+            "this is a fault of Mizzen, please report it",
+            err=True,
+        )
+    if failed:
+        raise typer.Exit(NOT_WHOLE)
     if errors:
         raise typer.Exit(1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,9 +11,7 @@ import structlog
 
 from mizzen.config import Diagnostic
 from mizzen.config.diagnostics import reading_order
-from mizzen.incremental import Failure
-from mizzen.mesh.analysis import Analysis
-from mizzen.mesh.fault_search import shown_traceback
+from mizzen.mesh.analysis import Analysis, Fault
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
 from mizzen.server.metrics import Metrics
@@ -51,7 +49,7 @@ class Analyst:
         self._worker = worker
         self._metrics = metrics
         self._analysis = Analysis()
-        self._failing: set[tuple[str, str]] = set()
+        self._faults: Sequence[Fault] = ()
         self._log = structlog.get_logger("mizzen.server")
 
     async def analyse(self, mesh: Mesh, is_superseded: Callable[[], bool]) -> tuple[Analysed | None, float]:
@@ -69,25 +67,20 @@ class Analyst:
             raise
         if found is None:
             return None, spent
-        self._note(self._analysis.failures)
+        self._note(self._analysis.faults)
         return Analysed(mesh, found), spent
 
-    def _note(self, failures: Iterable[Failure]) -> None:
-        """Log and count new failures, without their messages, which may quote a secret."""
-        before, self._failing = self._failing, set()
-        for failure in failures:
-            kind = type(failure.error).__name__
-            part = " ".join((failure.query, *map(str, failure.key)))
-            if (known := (part, kind)) in self._failing:
-                continue
-            self._failing.add(known)
-            if known not in before:
+    def _note(self, faults: Sequence[Fault]) -> None:
+        """Log and count new faults."""
+        for fault in faults:
+            if fault not in self._faults:
                 self._metrics.translation_failures.inc()
                 self._log.error(
                     "a part of the mesh could not be analysed: a fault of Mizzen, please report it",
-                    part=part,
-                    traceback=f"{shown_traceback(failure.error)}{kind}",
+                    part=fault.part,
+                    traceback=fault.traceback,
                 )
+        self._faults = faults
 
 
 def _slice(

@@ -20,7 +20,7 @@ from mizzen.config.group_kinds import (
 )
 from mizzen.incremental import Collection
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.collected import Diagnostics
+from mizzen.mesh.analysis.collected import Diagnostics, Found
 from mizzen.mesh.analysis.config_maps import check_credentials_of_gateway, check_credentials_of_rule
 from mizzen.mesh.analysis.conflicts import (
     check_host_of_virtual_services,
@@ -63,10 +63,18 @@ from mizzen.mesh.service import Service
 @dataclass(frozen=True, slots=True)
 class Check:
     """`look(mesh, key, member, diagnostics)` is called for each member of the collection `subjects(mesh)`. It
-    is called again for a member that changed, or if something that it read for a member changed."""
+    is called again for a member that changed, or if something that it read for a member changed. `name` and
+    the key say what fails if it raises."""
 
+    name: str
     subjects: Callable[[AnalysedMesh], Collection[Any, Any]]
     look: Callable[[AnalysedMesh, Any, Any, Diagnostics], None]
+
+    def found(self, mesh: AnalysedMesh, key: Any, member: Any) -> Found:
+        """Return the diagnostics about one member, with current lines."""
+        diagnostics = Diagnostics()
+        self.look(mesh, key, member, diagnostics)
+        return diagnostics.at(mesh.current_origin) if diagnostics.diagnostics else ()
 
 
 def _virtual_service(
@@ -125,8 +133,10 @@ def _each(look: Callable[[AnalysedMesh, Any, Diagnostics], None]) -> Callable[..
     return lambda mesh, _, member, diagnostics: look(mesh, member, diagnostics)
 
 
-def _documents(kind: GroupKind, look: Callable[[AnalysedMesh, Any, Any, Diagnostics], None]) -> Check:
-    return Check(lambda mesh: mesh.documents(kind), look)
+def _documents(
+    name: str, kind: GroupKind, look: Callable[[AnalysedMesh, Any, Any, Diagnostics], None]
+) -> Check:
+    return Check(name, lambda mesh: mesh.documents(kind), look)
 
 
 def _known(_: AnalysedMesh, __: object, known: Any, diagnostics: Diagnostics) -> None:
@@ -135,34 +145,41 @@ def _known(_: AnalysedMesh, __: object, known: Any, diagnostics: Diagnostics) ->
 
 
 REFUSED_TLS: Final = (
-    Check(lambda mesh: mesh.registry.services, _each(check_refused_tls)),
-    Check(lambda mesh: mesh.registry.workloads_by_key, _each(check_unlabelled_workload)),
+    Check("clients of service", lambda mesh: mesh.registry.services, _each(check_refused_tls)),
+    Check(
+        "clients of workload", lambda mesh: mesh.registry.workloads_by_key, _each(check_unlabelled_workload)
+    ),
 )
 """The checks for clients that speak what workloads refuse."""
 
 CHECKS: Final = (
     *REFUSED_TLS,
-    Check(lambda mesh: mesh.rules, _virtual_service),
-    Check(lambda mesh: mesh.registry.services, _service),
-    Check(lambda mesh: mesh.registry.workloads_by_key, _each(check_workload_entry)),
-    Check(lambda mesh: mesh.registry.hosts.exact, check_protocols),
-    Check(lambda mesh: mesh.registry.hosts.wildcards, check_protocols),
-    Check(services_by_tcp_port, check_tcp_port),
+    Check("references of", lambda mesh: mesh.rules, _virtual_service),
+    Check("endpoints of service", lambda mesh: mesh.registry.services, _service),
+    Check("services of workload", lambda mesh: mesh.registry.workloads_by_key, _each(check_workload_entry)),
+    Check("protocols of host", lambda mesh: mesh.registry.hosts.exact, check_protocols),
+    Check("protocols of host", lambda mesh: mesh.registry.hosts.wildcards, check_protocols),
+    Check("services at TCP port", services_by_tcp_port, check_tcp_port),
     Check(
+        "VirtualServices of host",
         lambda mesh: mesh.mesh_hosts.exact,
         lambda _, host, rules, diagnostics: check_host_of_virtual_services(host, rules, diagnostics),
     ),
-    Check(lambda mesh: mesh.sidecars, check_sidecars),
-    Check(lambda mesh: mesh.whole, lambda mesh, _, __, diagnostics: check_gateways(mesh, diagnostics)),
-    _documents(VIRTUAL_SERVICE, _each(check_delegate)),
-    _documents(DESTINATION_RULE, _destination_rule),
-    _documents(GATEWAY, _gateway),
-    _documents(SERVICE, _service_document),
-    _documents(SIDECAR, _each(check_sidecar_selector)),
-    _documents(PEER_AUTHENTICATION, _peer_authentication),
-    _documents(REQUEST_AUTHENTICATION, _each(check_policy_selector)),
-    _documents(AUTHORIZATION_POLICY, _authorization_policy),
-    Check(lambda mesh: mesh.registry.diagnostics, _known),
-    Check(lambda mesh: mesh.virtual_service_diagnostics, _known),
-    Check(lambda mesh: mesh.destination_rule_diagnostics, _known),
+    Check("Sidecars of namespace", lambda mesh: mesh.sidecars, check_sidecars),
+    Check(
+        "conflicts of Gateways",
+        lambda mesh: mesh.whole,
+        lambda mesh, _, __, diagnostics: check_gateways(mesh, diagnostics),
+    ),
+    _documents("delegation to", VIRTUAL_SERVICE, _each(check_delegate)),
+    _documents("host and TLS of", DESTINATION_RULE, _destination_rule),
+    _documents("selector, ports and TLS of", GATEWAY, _gateway),
+    _documents("ports and names of", SERVICE, _service_document),
+    _documents("selector of", SIDECAR, _each(check_sidecar_selector)),
+    _documents("selector and mode of", PEER_AUTHENTICATION, _peer_authentication),
+    _documents("selector of", REQUEST_AUTHENTICATION, _each(check_policy_selector)),
+    _documents("selector and authorizer of", AUTHORIZATION_POLICY, _authorization_policy),
+    Check("merging of service", lambda mesh: mesh.registry.diagnostics, _known),
+    Check("merging of", lambda mesh: mesh.virtual_service_diagnostics, _known),
+    Check("merging of", lambda mesh: mesh.destination_rule_diagnostics, _known),
 )

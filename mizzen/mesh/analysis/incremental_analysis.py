@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.ordered_diagnostics import OrderedDiagnostics
-from mizzen.incremental import Database, Failure, Gradual
+from mizzen.incremental import Database, Gradual
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.checks import CHECKS, Check
-from mizzen.mesh.analysis.collected import Diagnostics, Found
+from mizzen.mesh.analysis.collected import Found
+from mizzen.mesh.analysis.faults import Fault, faults_of
 from mizzen.mesh.settings import MeshSettings
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
@@ -49,11 +50,9 @@ class Analysis:
 
     def _gradual(self, check: Check) -> Gradual[Any, Any, Found]:
         def look(key: Any, member: Any) -> Found | None:
-            diagnostics = Diagnostics()
-            check.look(self._mesh, key, member, diagnostics)
-            return diagnostics.at(self._mesh.current_origin) or None
+            return check.found(self._mesh, key, member) or None
 
-        return Gradual(self._database, "diagnostics", check.subjects(self._mesh), look)
+        return Gradual(self._database, check.name, check.subjects(self._mesh), look)
 
     @property
     def computed(self) -> int:
@@ -61,9 +60,9 @@ class Analysis:
         return self._database.computed
 
     @property
-    def failures(self) -> list[Failure]:
-        """The checks, and what they read, that fail for some thing in the last snapshot: faults of Mizzen."""
-        return self._database.failures
+    def faults(self) -> list[Fault]:
+        """The checks, and what they read, that fail for some thing in the last snapshot."""
+        return faults_of(self._database.failures)
 
     def steps(self, mesh: Mesh) -> Generator[None, None, ChunkedSequence[Diagnostic]]:
         """Analyse a snapshot, in steps of some milliseconds. It may follow any of the earlier snapshots.
@@ -71,7 +70,7 @@ class Analysis:
         the last result.
 
         The caller may stop after any step and continue with a different snapshot. If a check fails for a
-        thing (`failures`), what it found last for that thing stays; it runs again with the next snapshot.
+        thing (`faults`), what it found last for that thing stays; it runs again with the next snapshot.
         """
         if mesh.settings is not self._settings:
             yield from self._begin(mesh)

@@ -9,6 +9,10 @@ from rich.console import Console
 
 from mizzen.cli.diagnostic_lines import print_diagnostics
 from mizzen.cli.loading import load
+from mizzen.mesh.analysis import checks
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
+from mizzen.mesh.analysis.collected import Diagnostics
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from tests.self_signed import certificate_and_key, with_negative_serial
 from tests.unit.cli.conftest import Command
 
@@ -226,3 +230,27 @@ def test_what_an_authorizer_is_not_asked_about_is_found(mizzen: Command, tmp_pat
     [line] = [line for line in mizzen("analyze", tmp_path).out.splitlines() if "MZ0107" in line]
     assert f"{tmp_path}/mesh.yaml:27: warning MZ0107" in line
     assert "at port 3306" in line
+
+
+def test_a_check_that_raises_is_named_and_the_rest_is_found(
+    mizzen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = checks.check_references
+
+    def failing(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: Diagnostics) -> None:
+        if rule.config.name == "bad":
+            raise RuntimeError("quotes a secret")
+        look(mesh, rule, diagnostics)
+
+    monkeypatch.setattr(checks, "check_references", failing)
+    rule = VIRTUAL_SERVICE.replace("weihgt", "weight")
+    (tmp_path / "rules.yaml").write_text(rule + "---\n" + rule.replace("reviews", "bad"))
+    ended = mizzen("analyze", tmp_path)
+    assert ended.code == 3, "there may be more errors than are shown"
+    assert "IST0101" in ended.out
+    assert "bad" not in ended.out
+    summary, fault = ended.err.splitlines()
+    assert summary == "2 documents checked: 1 error, 1 warning"
+    assert "references of VirtualService/default/bad: RuntimeError in failing (test_analyze.py:" in fault
+    assert "a fault of Mizzen" in fault
+    assert "secret" not in fault

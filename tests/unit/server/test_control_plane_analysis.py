@@ -208,7 +208,7 @@ async def test_a_check_that_fails_for_one_document_is_logged_once_and_the_rest_i
         looking.cancel()
     assert any("a-is-missing" in one.message for one in running.plane.view.diagnostics)
     faults = [line for line in lines if "a fault of Mizzen" in line["event"]]
-    assert [line["part"] for line in faults] == ["diagnostics VirtualService/default/bad"]
+    assert [line["part"] for line in faults] == ["references of VirtualService/default/bad"]
     assert "in failing" in faults[0]["traceback"]
     assert "secret bad" not in str(faults)
     assert running.value("mizzen_translation_failures_total") == 1

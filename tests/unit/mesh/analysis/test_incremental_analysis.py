@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from mizzen.config import ConfigChange
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.mesh.analysis import Analysis, analyze, checks, references
+from mizzen.config.group_kinds import VIRTUAL_SERVICE
+from mizzen.mesh.analysis import Analysis, Fault, analysed_gateways, analyze, checks, references
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
@@ -259,7 +260,51 @@ def test_what_was_found_stands_while_a_check_fails_and_the_rest_follows(
     for name, host in (("bad", "two.a"), ("good", "two.b")):
         mesh, _ = mesh.updated(ConfigChange(tuple(load(rule(name, host)))))
     assert missing(mesh) == {"one.a", "two.b"}
-    assert [str(one.error) for one in analysis.failures] == ["a fault"]
+    assert [one.part for one in analysis.faults] == ["references of VirtualService/default/bad"]
     faulty.clear()
     assert missing(mesh) == {"two.a", "two.b"}
-    assert analysis.failures == []
+    assert analysis.faults == []
+
+
+def test_a_check_that_raises_loses_what_it_would_say_of_that_thing_alone(
+    mesh_of: Callable[..., Mesh], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An analysis from nothing, and an incremental one: both say the same, also of the fault."""
+    mesh = mesh_of(shop(3) + "\n---" + LEADING_NOWHERE.split("---")[0])
+    whole = analyze(mesh)
+    look = references.check_references
+
+    def failing(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: Diagnostics) -> None:
+        look(mesh, rule, diagnostics)
+        if rule.config.name == "nowhere":
+            raise RuntimeError(f"quotes {rule.config.name.upper()}")
+
+    monkeypatch.setattr(checks, "check_references", failing)
+    faults: list[Fault] = []
+    remaining = analyze(mesh, faults.append)
+    lost = [one for one in whole if one not in remaining]
+    assert "nowhere.com" in str(lost)
+    assert {one.origin.document for one in lost} == {VIRTUAL_SERVICE.key("default", "nowhere")}
+    [fault] = faults
+    assert fault.part == "references of VirtualService/default/nowhere"
+    assert fault.reason.startswith("RuntimeError in failing (test_incremental_analysis.py:")
+    assert "NOWHERE" not in f"{fault}{fault.traceback}", "a message may quote a secret"
+    analysis = Analysis()
+    assert (found(analysis, mesh), analysis.faults) == (remaining, faults)
+    with pytest.raises(RuntimeError, match="quotes NOWHERE"):
+        analyze(mesh)
+
+
+def test_what_checks_read_is_one_fault_for_all_of_them(
+    mesh_of: Callable[..., Mesh], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(analysed_gateways, "server_hosts", failing)
+    bound = (virtual_service(number, 1).replace("http:", "gateways: [ingress], http:") for number in (0, 1))
+    mesh = mesh_of("\n---\n".join((shop(2), STANDING.split("---")[0], *bound)))
+    faults, analysis = list[Fault](), Analysis()
+    remaining = analyze(mesh, faults.append)
+    assert [one.part for one in faults] == ["hosts of a Gateway's servers Gateway/default/ingress"]
+    assert (found(analysis, mesh), analysis.faults) == (remaining, faults)
