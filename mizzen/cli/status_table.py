@@ -42,6 +42,9 @@ def headline(state: Mapping[str, Any]) -> Text:
     line.append(f"   {_count(len(state['proxies']), 'proxy', 'proxies')}")
     if not server["ready"]:
         line.append("   waiting" if server.get("waiting_for") else "   starting", style="yellow")
+    if faults := server.get("faults"):  # a server of a different version may not tell
+        last = server["last_fault"]
+        line.append(f"   {_count(faults, 'fault')} of Mizzen, its log says more: {last}", style="red")
     return line
 
 

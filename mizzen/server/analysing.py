@@ -7,14 +7,12 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import structlog
-
 from mizzen.config import Diagnostic
 from mizzen.config.diagnostics import reading_order
 from mizzen.mesh.analysis import Analysis, Fault
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
-from mizzen.server.metrics import Metrics
+from mizzen.server.faults import Faults
 from mizzen.server.worker import Urgency, Worker
 
 SLICE_SECONDS: Final = 0.01
@@ -42,15 +40,14 @@ class Analysed:
 class Analyst:
     """Analyses successive snapshots of the mesh in `worker`. The cost depends on the changes alone.
 
-    A check that fails for a thing is logged and counted in `metrics`; everything else is still found.
+    A check that fails for a thing is noted among `faults`; everything else is still found.
     """
 
-    def __init__(self, worker: Worker, metrics: Metrics) -> None:
+    def __init__(self, worker: Worker, faults: Faults) -> None:
         self._worker = worker
-        self._metrics = metrics
+        self._faults = faults
         self._analysis = Analysis()
-        self._faults: Sequence[Fault] = ()
-        self._log = structlog.get_logger("mizzen.server")
+        self._failing: Sequence[Fault] = ()
 
     async def analyse(self, mesh: Mesh, is_superseded: Callable[[], bool]) -> tuple[Analysed | None, float]:
         """Return the diagnostics (None if the mesh is superseded meanwhile), and the seconds that the worker
@@ -67,20 +64,16 @@ class Analyst:
             raise
         if found is None:
             return None, spent
-        self._note(self._analysis.faults)
+        self._note_new(self._analysis.faults)
         return Analysed(mesh, found), spent
 
-    def _note(self, faults: Sequence[Fault]) -> None:
-        """Log and count new faults."""
+    def _note_new(self, faults: Sequence[Fault]) -> None:
         for fault in faults:
-            if fault not in self._faults:
-                self._metrics.translation_failures.inc()
-                self._log.error(
-                    "a part of the mesh could not be analysed: a fault of Mizzen, please report it",
-                    part=fault.part,
-                    traceback=fault.traceback,
+            if fault not in self._failing:
+                self._faults.note(
+                    "a part of the mesh could not be analysed", part=fault.part, traceback=fault.traceback
                 )
-        self._faults = faults
+        self._failing = faults
 
 
 def _slice(

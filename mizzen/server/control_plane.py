@@ -31,6 +31,7 @@ from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.delayed_changes import DelayedChanges
 from mizzen.server.delivery import SLICE_SECONDS, Delivery
 from mizzen.server.diagnostic_log import DiagnosticLog
+from mizzen.server.faults import Faults
 from mizzen.server.former import FormerDocuments, ValidDocument
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.key_set_refresh import wanted_sources
@@ -108,7 +109,8 @@ class ControlPlane:
         self._unsaved: dict[str, ParsedFile | None] = {}
         self._saving = False
         self._worker = Worker("mizzen-translate")
-        self._analyst = Analyst(self._worker, metrics)
+        self.faults = Faults(metrics)
+        self._analyst = Analyst(self._worker, self.faults)
         self._preparing = asyncio.Lock()
         self._proxy_left = asyncio.Event()
         self._live: dict[Hashable, LiveProxy] = {}
@@ -119,8 +121,10 @@ class ControlPlane:
         self._configured = configuration.view()
         self._analysed = Analysed(configuration.mesh)
         self._diagnostics = OrderedDiagnostics()
-        self._faults = TranslationFaults(metrics)
-        self._delivery = Delivery(self._live, self._worker, lambda: self._faults.note(self._translation))
+        self._untranslated = TranslationFaults(self.faults)
+        self._delivery = Delivery(
+            self._live, self._worker, lambda: self._untranslated.note(self._translation)
+        )
         self._unanalysed = asyncio.Event()
         self._noted = configuration.mesh
         self._push_to_all = False
@@ -191,13 +195,13 @@ class ControlPlane:
         return self._with_withheld(stands)
 
     def _with_withheld(self, view: ConfigurationView) -> ConfigurationView:
-        return view.with_withheld(self._faults.withheld, self.current_origin)
+        return view.with_withheld(self._untranslated.withheld, self.current_origin)
 
     def _collect(self) -> None:
         """Collect the diagnostics of all sources."""
         self._diagnostics.replace("configuration", self._configured.diagnostics)
         self._diagnostics.replace("analysis", self._analysed.diagnostics)
-        untranslated = [one.diagnostic.current(self.current_origin) for one in self._faults.withheld]
+        untranslated = [one.diagnostic.current(self.current_origin) for one in self._untranslated.withheld]
         self._diagnostics.replace("translation", untranslated)
         # Most proxies share the same tuple: it counts once.
         shared = {id(each): each for live in self._live.values() if (each := live.diagnostics)}
@@ -245,8 +249,7 @@ class ControlPlane:
             if begun is not None:
                 await self._push(begun)
         except Exception:
-            self._metrics.translation_failures.inc()
-            self._log.exception("a change could not be applied: a fault of Mizzen, please report it")
+            self.faults.note("a change could not be applied", exc_info=True)
         return True
 
     async def begin(
@@ -329,12 +332,9 @@ class ControlPlane:
         try:
             made = self._translation.translate(live.proxy)
         except Exception as error:
-            self._metrics.translation_failures.inc()
             fault = str(error) or type(error).__name__
             if fault != live.fault:
-                self._log.exception(
-                    "no translation for a proxy: a fault of Mizzen, please report it", proxy=live.proxy.id
-                )
+                self.faults.note("no translation for a proxy", proxy=live.proxy.id, exc_info=True)
             live.fault = fault
             return None
         live.fault = ""
@@ -352,7 +352,7 @@ class ControlPlane:
 
     def _translate_first(self, live: LiveProxy) -> Made | None:
         made = self._translate_one(live)
-        self._faults.note(self._translation)
+        self._untranslated.note(self._translation)
         return made
 
     async def renew_certificates(self) -> bool:
@@ -411,7 +411,7 @@ class ControlPlane:
                 self._analysed = self._analysed if found is None else found
                 await self._in_worker(self._update_lines, urgency=Urgency.LATER)
             except Exception:
-                self._log.exception("the mesh could not be analysed: a fault of Mizzen, please report it")
+                self.faults.note("the mesh could not be analysed", exc_info=True)
             self._report()
             await asyncio.sleep(spent * REST_AFTER_ANALYSIS)
 
@@ -462,7 +462,7 @@ class ControlPlane:
             raise xds.NodeRefused("the control plane failed to translate for this proxy; its log says why")
         live.snapshot, live.diagnostics = made
         self._metrics.profiles.set(self._translation.profiles)
-        told = [one.diagnostic for one in self._faults.withheld]
+        told = [one.diagnostic for one in self._untranslated.withheld]
         for warning in self.mesh_warnings(key):
             self._log.warning(warning, proxy=live.proxy.id)
         if not self._diagnostics.knows((*live.diagnostics, *told)):

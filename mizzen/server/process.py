@@ -389,6 +389,8 @@ class Process:
             "state": str(self._state.directory) if self._state else None,
             "state_error": self._state.error if self._state else "",
             "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="milliseconds"),
+            "faults": self.control_plane.faults.count,
+            "last_fault": self.control_plane.faults.last,
             "uptime_seconds": round(time.monotonic() - self._started_by_steady_clock, 3),
             "grpc_addresses": self._grpc_addresses,
             "admin_address": str(self._admin_address),

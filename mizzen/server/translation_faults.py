@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import structlog
-
 from mizzen.mesh.fault_search import Withheld
-from mizzen.server.metrics import Metrics
+from mizzen.server.faults import Faults
 from mizzen.server.needs import Translating
 
 
 class TranslationFaults:
-    """Remembers which documents cannot be translated (`withheld`), and logs and counts new ones."""
+    """Remembers which documents cannot be translated (`withheld`), and notes new ones among `faults`."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, faults: Faults) -> None:
         self.withheld: tuple[Withheld, ...] = ()
-        self._metrics = metrics
-        self._log = structlog.get_logger("mizzen.server")
+        self._faults = faults
 
     def note(self, translation: Translating) -> None:
         """Log each document whose translation newly fails, with the traceback."""
@@ -23,15 +20,8 @@ class TranslationFaults:
         self.withheld = translation.withheld
         for one in self.withheld:
             if (one.key, one.wanted) not in before:
-                self._metrics.translation_failures.inc()
-                self._log.error(
-                    "a document cannot be translated: a fault of Mizzen, please report it",
-                    document=str(one.key),
-                    traceback=one.traceback,
+                self._faults.note(
+                    "a document cannot be translated", document=str(one.key), traceback=one.traceback
                 )
         for traceback in translation.overcome():
-            self._metrics.translation_failures.inc()
-            self._log.error(
-                "a translation failed and was repeated: a fault of Mizzen, please report it",
-                traceback=traceback,
-            )
+            self._faults.note("a translation failed and was repeated", traceback=traceback)

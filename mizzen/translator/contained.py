@@ -88,13 +88,18 @@ class _Variant:
     last: Sequence[DocumentChange] = ()
     retries: bool = False
 
-    def update(self, whole: Translation, delta: MeshDelta, moved: Mapping[ConfigKey, Config[Any]]) -> None:
+    def update(
+        self, whole: Translation, delta: MeshDelta, moved: Mapping[ConfigKey, Config[Any]]
+    ) -> Exception | None:
         """Apply a change of the whole mesh, and its moves of documents. A new version of a withheld document
-        is used as if it were good; if it is not, the search finds it again."""
+        is used as if it were good; if it is not, the search finds it again.
+
+        Return an error that was overcome (`Translation.update`), or None.
+        """
         mesh, before = whole.mesh, self.translation.mesh
         if delta.is_empty:
-            self.translation.update(before.with_moved(moved))
-            return
+            return self.translation.update(before.with_moved(moved))
+        overcome = None
         for key, one in list(self.withheld.items()):
             if mesh.config(key) is not one.wanted:
                 del self.withheld[key]
@@ -105,9 +110,10 @@ class _Variant:
         else:
             pairs = [(before.config(_key(change)), change[1]) for change in delta.documents]
             after, own = before.updated(Changed(pairs))
-            self.translation.update(after.with_token_keys(mesh.token_keys)[0].with_moved(moved))
+            overcome = self.translation.update(after.with_token_keys(mesh.token_keys)[0].with_moved(moved))
             self.last = own.documents
         self.retries = True
+        return overcome
 
 
 @dataclass(slots=True)
@@ -161,21 +167,21 @@ class ContainedTranslation:
         found, self._overcome = tuple(self._overcome), []
         return found
 
-    def _note(self, error: Exception) -> None:
-        # Without the error's message, which may quote a secret.
-        self._overcome.append(f"{shown_traceback(error)}{type(error).__name__}")
+    def _note(self, error: Exception | None) -> None:
+        if error is not None:  # without its message, which may quote a secret
+            self._overcome.append(f"{shown_traceback(error)}{type(error).__name__}")
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Replace the mesh; `delta` is the difference from the last one. It is empty if only lines moved."""
         before = self._whole.mesh.moved
-        self._whole.update(mesh)
+        self._note(self._whole.update(mesh))
         moved = {key: mesh.moved[key] for key in mesh.moved.differing(before) if key in mesh.moved}
         if not delta.is_empty:
             self._last = delta.documents
         self._variants = self._used()
         for variant in list(self._variants):
             try:
-                variant.update(self._whole, delta, moved)
+                self._note(variant.update(self._whole, delta, moved))
             except Exception as error:
                 self._note(error)
                 # Its proxies return to the whole mesh, where the search runs again if translation fails.

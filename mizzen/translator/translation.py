@@ -94,22 +94,26 @@ class Translation:
         """The number of classes of proxies."""
         return len(self._shared)
 
-    def update(self, mesh: Mesh) -> None:
+    def update(self, mesh: Mesh) -> Exception | None:
         """Replace the mesh. If its settings differ, everything is translated again. If only lines moved,
-        nothing is translated again, and origins are the current ones."""
+        nothing is translated again, and origins are the current ones.
+
+        Return an error that was overcome (`ProxyClasses.renew`), or None.
+        """
         before, self._mesh = self._mesh, mesh
         if mesh.says_the_same(before):
-            return
+            return None
         if mesh.settings is not before.settings:
             self._overlays = Overlays()
             served = self._served
             self._begin()
             self._served.concerned.update({**served.concerned, **dict.fromkeys(served.proxies)})
-            return
+            return None
         self._served.sweep()
         self._recorded.renew(mesh)
-        self._shared.renew(mesh)
+        overcome = self._shared.renew(mesh)
         self._database.retry_failures()
+        return overcome
 
     def concerned(self) -> Iterator[Proxy]:
         """Yield the proxies whose snapshots may differ since the last call.

@@ -148,24 +148,29 @@ class ProxyClasses:
 
     # Incremental updates.
 
-    def renew(self, mesh: Mesh) -> None:
-        """Replace the mesh by one with the same settings. Resources are updated when they are needed."""
+    def renew(self, mesh: Mesh) -> Exception | None:
+        """Replace the mesh by one with the same settings. Resources are updated when they are needed.
+
+        If it cannot be told which classes the difference concerns, it counts as concerning all; return the
+        error.
+        """
         before, self._mesh = self._mesh, mesh
         self._failed.clear()
         rules, self._rules = self._rules, self._rules.renewed(mesh)
         self._wider.renew(self._rules)
         self._forget_unused(relabelled=rules is not self._rules)
+        overcome = None
         try:
             difference = NamedDifference.between(before, mesh)
-        except Exception:
-            # A fault: each class will meet it, or not, when it is updated.
-            difference = NamedDifference(everyone=True, gateways=True)
+        except Exception as error:
+            difference, overcome = NamedDifference(everyone=True, gateways=True), error
         self._behind.update(dict.fromkeys(difference.sidecars(self._reaches)))
         if difference.gateways:
             self._behind.update(self._gateways)
         for proxy_class in tuple(islice(self._turns, -(-len(self._turns) // _TURNS))):
             self._turns[proxy_class] = self._turns.pop(proxy_class)
             self._advance(proxy_class)
+        return overcome
 
     def _advance(self, proxy_class: ProxyClass) -> None:
         """Let a class that is up to date go over to the current mesh."""

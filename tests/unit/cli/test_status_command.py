@@ -300,6 +300,13 @@ def test_what_is_waited_for_and_what_the_state_directory_gave_is_said() -> None:
     ]
 
 
+def test_faults_of_mizzen_are_told_in_the_first_line() -> None:
+    assert "fault" not in shown(STATE)[0]
+    server = {**STATE["server"], "faults": 2, "last_fault": "a translation failed and was repeated"}
+    first = shown({**STATE, "server": server})[0]
+    assert first.endswith("   2 faults of Mizzen, its log says more: a translation failed and was repeated")
+
+
 def test_secrets_that_are_waited_for_are_named() -> None:
     (proxy,) = STATE["proxies"]
     sds = type_status("ACKED", subscribed=2, resources=1, missing=["kubernetes://shop"])

@@ -154,3 +154,7 @@ async def test_a_fault_that_costs_nobody_anything_is_logged_and_counted(running:
         await running.plane.take({"b.yaml": service("b")})
     assert [line["traceback"] for line in lines if line["log_level"] == "error"] == ["where it failed"]
     assert running.value("mizzen_translation_failures_total") == 1
+    assert (running.plane.faults.count, running.plane.faults.last) == (
+        1,
+        "a translation failed and was repeated",
+    )

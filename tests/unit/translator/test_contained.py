@@ -17,7 +17,7 @@ from mizzen.translator import translation
 from mizzen.translator.clusters.service_resources import ServiceTranslator
 from mizzen.translator.contained import ContainedTranslation, ProxyFaultError
 from mizzen.translator.own import resources as workload_resources
-from mizzen.translator.shared import outbound
+from mizzen.translator.shared import outbound, proxy_classes
 from mizzen.translator.tls import secrets as tls_secrets
 from mizzen.translator.translation import Translation
 from mizzen.translator.untranslatable import untranslatable
@@ -249,6 +249,28 @@ def test_a_fault_of_following_a_change_blames_no_document(monkeypatch: pytest.Mo
     [fault] = world.translation.overcome()
     assert fault.endswith("RuntimeError"), "it is said all the same"
     assert "test_contained.py" in fault
+    assert world.translation.overcome() == ()
+
+
+def test_a_fault_in_finding_whom_a_change_concerns_is_told_and_everyone_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def raising(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    world, proxies = World(a=service("a")), [sidecar("default"), gateway("a")]
+    for proxy in proxies:
+        world.clusters(proxy)
+    with monkeypatch.context() as broken:
+        broken.setattr(proxy_classes.NamedDifference, "between", raising)
+        world.write(b=service("b"))
+    [fault] = world.translation.overcome()
+    assert "in raising" in fault
+    assert fault.endswith("RuntimeError"), "the message may quote a secret"
+    assert set(world.translation.concerned()) == set(proxies)
+    for proxy in proxies:
+        assert world.clusters(proxy) == {"a:80", "b:80"}
+    world.write(c=service("c"))
     assert world.translation.overcome() == ()
 
 
