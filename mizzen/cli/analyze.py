@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,17 +65,7 @@ def analyze(
     else:
         found.update(authorizer_diagnostics(mesh))
     shown = in_reading_order(one for one in found if notices or one.severity is not Severity.INFO)
-    if output is Output.JSON:
-        _print_json(shown)
-    elif sys.stdout.isatty():
-        from rich.console import Console
-
-        from mizzen.cli.diagnostic_lines import print_diagnostics
-
-        print_diagnostics(shown, given, Console())
-    else:
-        for diagnostic in shown:
-            typer.echo(_line(diagnostic))
+    _print(shown, output, given)
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in shown)
     warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in shown)
     typer.echo(
@@ -92,6 +83,21 @@ def analyze(
         raise typer.Exit(NOT_WHOLE)
     if errors:
         raise typer.Exit(1)
+
+
+def _print(diagnostics: list[Diagnostic], output: Output, given: Mapping[str, bytes]) -> None:
+    """Print diagnostics; `given` holds contents that are in no file, by the name that the diagnostics use."""
+    if output is Output.JSON:
+        _print_json(diagnostics)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        from mizzen.cli.diagnostic_lines import print_diagnostics
+
+        print_diagnostics(diagnostics, given, Console())
+    else:
+        for diagnostic in diagnostics:
+            typer.echo(_line(diagnostic))
 
 
 def _line(diagnostic: Diagnostic) -> str:

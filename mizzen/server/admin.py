@@ -62,89 +62,101 @@ _Find = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """Returns JSON values about a proxy, by its name; None if the proxy is not connected."""
 
 
-def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = None) -> Starlette:
-    """Return the ASGI application of the admin address, which answers for `hosts` alone. When `closing` is
-    set, streams of live updates end."""
+class _Endpoints:
+    """The answers to requests, but for the web page."""
 
-    async def ready(_: Request) -> Response:
-        if server.ready:
+    def __init__(self, server: Observed) -> None:
+        self._server = server
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The answer for each path."""
+        return (
+            Route("/ready", self._ready),
+            Route("/metrics", self._metrics),
+            Route("/status", self._status),
+            Route("/version", self._version),
+            Route("/debug/resources", self._resources),
+            Route("/debug/table", self._table),
+            Route("/debug/served", self._served),
+            Route("/debug/why", self._why),
+            Route("/debug/describe", self._describe),
+            Route("/debug/diff", self._difference),
+        )
+
+    async def _ready(self, _: Request) -> Response:
+        if self._server.ready:
             return PlainTextResponse("ready\n")
         said = "starting: the configuration is being read\n"
-        if server.waiting_for:
-            said = "".join(f"{each}\n" for each in ("waiting for", *server.waiting_for))
+        if self._server.waiting_for:
+            said = "".join(f"{each}\n" for each in ("waiting for", *self._server.waiting_for))
         return PlainTextResponse(said, status_code=503)
 
-    async def metrics(_: Request) -> Response:
-        return Response(server.metrics(), media_type=CONTENT_TYPE_LATEST)
+    async def _metrics(self, _: Request) -> Response:
+        return Response(self._server.metrics(), media_type=CONTENT_TYPE_LATEST)
 
-    async def status(request: Request) -> Response:
-        return JSONResponse(await server.status(request.query_params.get("proxy")))
+    async def _status(self, request: Request) -> Response:
+        return JSONResponse(await self._server.status(request.query_params.get("proxy")))
 
-    async def version(_: Request) -> Response:
-        return JSONResponse(server.about())
+    async def _version(self, _: Request) -> Response:
+        return JSONResponse(self._server.about())
 
-    def of_proxy(find: _Find) -> Callable[[Request], Awaitable[Response]]:
-        """Return the endpoint for a request that names a proxy."""
+    async def _resources(self, request: Request) -> Response:
+        return await self._of_proxy(request, self._server.resources)
 
-        async def answer(request: Request) -> Response:
-            proxy = request.query_params.get("proxy", "")
-            found = await find(proxy) if proxy else None
-            if found is not None:
-                return JSONResponse(found)
-            gone = server.seconds_gone(proxy) if proxy else None
-            if not proxy:
-                said = f"name a proxy: {request.url.path}?proxy=ID"
-            elif gone is not None:
-                said = f"proxy {proxy!r} is gone: it disconnected {span(gone)} ago"
-            else:
-                said = f"no proxy {proxy!r} is connected"
-            known = ", ".join(server.proxies()) or "none"
-            return PlainTextResponse(f"{said}; connected: {known}\n", status_code=404 if proxy else 400)
+    async def _difference(self, request: Request) -> Response:
+        return await self._of_proxy(request, self._server.difference)
 
-        return answer
+    async def _table(self, request: Request) -> Response:
+        kind = request.query_params.get("kind", "")
+        if kind not in KINDS:
+            return PlainTextResponse(f"kind is one of {', '.join(KINDS)}, not {kind!r}\n", status_code=400)
+        return await self._of_proxy(request, lambda proxy: self._server.table(proxy, kind))
 
-    async def why(request: Request) -> Response:
+    async def _of_proxy(self, request: Request, find: _Find) -> Response:
+        """Answer a request that names a proxy."""
+        proxy = request.query_params.get("proxy", "")
+        found = await find(proxy) if proxy else None
+        if found is not None:
+            return JSONResponse(found)
+        gone = self._server.seconds_gone(proxy) if proxy else None
+        if not proxy:
+            said = f"name a proxy: {request.url.path}?proxy=ID"
+        elif gone is not None:
+            said = f"proxy {proxy!r} is gone: it disconnected {span(gone)} ago"
+        else:
+            said = f"no proxy {proxy!r} is connected"
+        known = ", ".join(self._server.proxies()) or "none"
+        return PlainTextResponse(f"{said}; connected: {known}\n", status_code=404 if proxy else 400)
+
+    async def _why(self, request: Request) -> Response:
         try:
             asked = asked_question(request.query_params)
-            answer = await server.why(asked.question, asked.caller, asked.gateway)
+            answer = await self._server.why(asked.question, asked.caller, asked.gateway)
         except (QuestionError, UnknownCallerError) as error:
             return PlainTextResponse(f"{error}\n", status_code=400)
         return JSONResponse(answer.as_dict())
 
-    async def served(_: Request) -> Response:
-        return JSONResponse(await server.served())
+    async def _served(self, _: Request) -> Response:
+        return JSONResponse(await self._server.served())
 
-    async def describe(request: Request) -> Response:
+    async def _describe(self, request: Request) -> Response:
         name = request.query_params.get("name", "")
         if not name:
             said = "name a service or workload: /debug/describe?name=NAME"
             return PlainTextResponse(f"{said}\n", status_code=400)
         try:
-            found = await server.describe(name)
+            found = await self._server.describe(name)
         except UnknownNameError as error:
             return PlainTextResponse(f"{error}\n", status_code=404)
         return JSONResponse(found.as_dict())
 
-    async def table(request: Request) -> Response:
-        kind = request.query_params.get("kind", "")
-        if kind not in KINDS:
-            return PlainTextResponse(f"kind is one of {', '.join(KINDS)}, not {kind!r}\n", status_code=400)
-        return await of_proxy(lambda proxy: server.table(proxy, kind))(request)
 
+def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = None) -> Starlette:
+    """Return the ASGI application of the admin address, which answers for `hosts` alone. When `closing` is
+    set, streams of live updates end."""
     return Starlette(
-        routes=[
-            *page_routes(server, closing or asyncio.Event()),
-            Route("/ready", ready),
-            Route("/metrics", metrics),
-            Route("/status", status),
-            Route("/version", version),
-            Route("/debug/resources", of_proxy(lambda proxy: server.resources(proxy))),
-            Route("/debug/table", table),
-            Route("/debug/served", served),
-            Route("/debug/why", why),
-            Route("/debug/describe", describe),
-            Route("/debug/diff", of_proxy(lambda proxy: server.difference(proxy))),
-        ],
+        routes=[*page_routes(server, closing or asyncio.Event()), *_Endpoints(server).routes],
         middleware=[Middleware(KnownHosts, hosts=hosts)],
     )
 

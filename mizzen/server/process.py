@@ -155,18 +155,7 @@ class Process:
             self.control_plane.current_origin,
             lambda group: self.discovery.snapshot(group),
         )
-        self.discovery = xds.Server(
-            self.control_plane.group_of,
-            on_event=self._events.take,
-            on_group=self.control_plane.first_snapshot,
-            on_group_empty=self.control_plane.forget,
-            authenticate=self._authenticate,
-            # A client of the plain-text port on this machine can be served as any proxy anyway.
-            shows_clients=lambda peer: not peer.tls and options.grpc_address.is_loopback,
-            linger=LINGER,
-            fallback=fallback,
-            identifier=f"mizzen/{mizzen.__version__}",
-        )
+        self.discovery = self._discovery_server()
         self.control_plane.serve_through(self.discovery)
         tables = ProxyTables(self.control_plane, self.discovery)
         self.table, self.difference = tables.table, tables.difference
@@ -180,6 +169,20 @@ class Process:
         self._authenticator: Authenticator | None = None
         self._may_start = asyncio.Event()
         self._key_sets = key_set_refresh(options, self.control_plane.take_token_keys, metrics)
+
+    def _discovery_server(self) -> xds.Server:
+        return xds.Server(
+            self.control_plane.group_of,
+            on_event=self._events.take,
+            on_group=self.control_plane.first_snapshot,
+            on_group_empty=self.control_plane.forget,
+            authenticate=self._authenticate,
+            # A client of the plain-text port on this machine can be served as any proxy anyway.
+            shows_clients=lambda peer: not peer.tls and self._options.grpc_address.is_loopback,
+            linger=LINGER,
+            fallback=fallback,
+            identifier=f"mizzen/{mizzen.__version__}",
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Open the ports, read the configuration, serve, and drain when `stopping` is set."""

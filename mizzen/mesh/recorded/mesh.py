@@ -56,10 +56,7 @@ class RecordedMesh(ProxyQuestions):
             lambda of, name: external_authorizer(name, self.mesh_config, of),
         )
         self._mentioned: Lookup[LabelMentions, _Workload, frozenset[MentionedLabel]] = Lookup(
-            database,
-            "labels that rules mention",
-            mesh.label_mentions,
-            lambda of, workload: of.among(*workload),
+            database, "labels that rules mention", mesh.label_mentions, lambda of, key: of.among(*key)
         )
         self._policies: Lookup[PolicyIndex, _Workload, WorkloadPolicies] = Lookup(
             database,
@@ -68,16 +65,10 @@ class RecordedMesh(ProxyQuestions):
             lambda of, workload: of.of_workload(workload[0], dict(workload[1])),
         )
         self._keys: Lookup[TokenKeys, KeySource, FetchedKeys | None] = Lookup(
-            database,
-            "fetched keys",
-            mesh.token_keys,
-            lambda of, source: of.by_source.get(source),
+            database, "fetched keys", mesh.token_keys, lambda of, source: of.by_source.get(source)
         )
         self._gateways: Lookup[GatewayIndex, _Labels, tuple[GatewayConfig, ...]] = Lookup(
-            database,
-            "Gateways that select",
-            mesh.gateway_index,
-            lambda of, labels: of.selecting(dict(labels)),
+            database, "Gateways that select", mesh.gateway_index, lambda of, key: of.selecting(dict(key))
         )
         self._rules: Lookup[VirtualServiceIndex, tuple[str, str], Rules] = Lookup(
             database,

@@ -22,7 +22,7 @@ from mizzen.mesh.rules.virtual_services import (
 )
 from mizzen.mesh.settings import Creation, MeshSettings
 from mizzen.mesh.visibility import HIDDEN, PUBLIC
-from mizzen.persistent import ChunkedSequence, LayeredDict, Multimap
+from mizzen.persistent import ChunkedSequence, DictEdit, LayeredDict, Multimap, MultimapEdit
 
 Rules = ChunkedSequence[VirtualServiceRule]
 """Rules in the order in which they are tried."""
@@ -68,23 +68,9 @@ class VirtualServiceIndex:
         to them, are made again."""
         configs = self.configs.edit()
         users = self.delegate_users.edit()
-        stale: dict[ConfigKey, None] = {}
-        for old, new in changes:
-            config = new if new is not None else old
-            assert config is not None
-            stale[config.key] = None
-            if old is not None:
-                configs.discard(old.key)
-                for delegate in delegates_of(old):
-                    users.discard(delegate, old.key)
-            if new is not None:
-                configs.put(new.key, new)
-                for delegate in delegates_of(new):
-                    users.put(delegate, new.key, None)
+        stale = _replaced(configs, users, changes)
         if not stale:
             return self
-        for key in list(stale):
-            stale.update(dict.fromkeys(users.get((key.namespace, key.name))))
 
         def find(namespace: str, name: str) -> VirtualServiceConfig | None:
             return configs.get(VIRTUAL_SERVICE.key(namespace, name))
@@ -136,6 +122,30 @@ class VirtualServiceIndex:
         """Yield (VirtualService host, rules for sidecars) for the hosts that cover
         `host`, most specific first."""
         return self.mesh_hosts.covering(host)
+
+
+def _replaced(
+    configs: DictEdit[ConfigKey, VirtualServiceConfig],
+    users: MultimapEdit[tuple[str, str], ConfigKey, None],
+    changes: Iterable[tuple[VirtualServiceConfig | None, VirtualServiceConfig | None]],
+) -> Iterable[ConfigKey]:
+    """Replace documents (old, new) and what they delegate to. Return their keys, and the keys of those that
+    delegate to them."""
+    stale: dict[ConfigKey, None] = {}
+    for old, new in changes:
+        if old is not None:
+            stale[old.key] = None
+            configs.discard(old.key)
+            for delegate in delegates_of(old):
+                users.discard(delegate, old.key)
+        if new is not None:
+            stale[new.key] = None
+            configs.put(new.key, new)
+            for delegate in delegates_of(new):
+                users.put(delegate, new.key, None)
+    for key in list(stale):
+        stale.update(dict.fromkeys(users.get((key.namespace, key.name))))
+    return stale
 
 
 def precedence(rule: VirtualServiceRule, namespace: str) -> tuple[int, Creation]:

@@ -24,7 +24,7 @@ from mizzen.translator.clusters.circuit_breakers import apply_circuit_breakers
 from mizzen.translator.clusters.connection_settings import apply_connection_settings
 from mizzen.translator.clusters.dns_resolution import apply_dns_settings, dns_cache_config
 from mizzen.translator.clusters.load_balancing import apply_load_balancer
-from mizzen.translator.clusters.outlier_detection import http_error_matcher, outlier_detection
+from mizzen.translator.clusters.outlier_detection import apply_outlier_detection, http_error_matcher
 from mizzen.translator.clusters.upstream_protocol import (
     HTTP_PROTOCOL_OPTIONS,
     HttpVersion,
@@ -109,12 +109,7 @@ def _cluster(
     pool_settings = policy.connection_pool
     apply_circuit_breakers(cluster, pool_settings, policy.retry_budget)
     apply_connection_settings(cluster, pool_settings, mesh_config)
-    panic = 0
-    if policy.outlier_detection is not None:
-        cluster.outlier_detection.CopyFrom(outlier_detection(policy.outlier_detection))
-        panic = policy.outlier_detection.min_health_percent
-    # Zero switches Envoy's panic mode off: it never calls endpoints that it knows to be unhealthy.
-    cluster.common_lb_config.healthy_panic_threshold.value = panic
+    apply_outlier_detection(cluster, policy.outlier_detection)
     apply_load_balancer(cluster, policy.load_balancer)
     apply_locality_settings(cluster, localities)
     tls = upstream_tls(destination, rule, servers, client, mesh_config)

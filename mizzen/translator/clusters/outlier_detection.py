@@ -5,6 +5,8 @@ https://istio.io/latest/docs/reference/config/networking/destination-rule/#Outli
 
 from __future__ import annotations
 
+from typing import Any
+
 from envoy.config.cluster.v3 import outlier_detection_pb2
 from envoy.config.common.matcher.v3 import matcher_pb2
 from envoy.config.route.v3 import route_components_pb2
@@ -14,7 +16,17 @@ from mizzen.config.models import OutlierDetection
 from mizzen.translator.base.config_sources import duration
 
 
-def outlier_detection(settings: OutlierDetection) -> outlier_detection_pb2.OutlierDetection:
+def apply_outlier_detection(cluster: Any, settings: OutlierDetection | None) -> None:
+    """Set the outlier detection of a cluster, and from how few healthy endpoints on Envoy panics."""
+    panic = 0
+    if settings is not None:
+        cluster.outlier_detection.CopyFrom(_outlier_detection(settings))
+        panic = settings.min_health_percent
+    # Zero switches Envoy's panic mode off: it never calls endpoints that it knows to be unhealthy.
+    cluster.common_lb_config.healthy_panic_threshold.value = panic
+
+
+def _outlier_detection(settings: OutlierDetection) -> outlier_detection_pb2.OutlierDetection:
     """Return Envoy's outlier detection. Envoy's defaults hold for fields that the rule leaves out: ejection
     after 5 consecutive 5xx errors, checked every 10 s, for 30 s, of at most 10% of the endpoints."""
     message = outlier_detection_pb2.OutlierDetection()
