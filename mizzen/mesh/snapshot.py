@@ -155,6 +155,10 @@ class Mesh(ProxyQuestions):
         places = dict(self._moves(moved))
         if not places:
             return self
+        return self._of_same_documents(self.token_keys, self.moved.updated(places))
+
+    def _of_same_documents(self, token_keys: TokenKeys, moved: LayeredDict[ConfigKey, Config[Any]]) -> Mesh:
+        """Return the mesh with the same documents, and with all objects made from them."""
         mesh = Mesh(
             self.settings,
             self._configs,
@@ -164,8 +168,8 @@ class Mesh(ProxyQuestions):
             self.sidecar_index,
             self.gateway_index,
             self.policy_index,
-            self.token_keys,
-            self.moved.updated(places),
+            token_keys,
+            moved,
         )
         mesh._take_over(self)
         return mesh
@@ -190,21 +194,7 @@ class Mesh(ProxyQuestions):
         and all objects made from them, stay the same."""
         if token_keys == self.token_keys:
             return self, MeshDelta()
-        mesh = Mesh(
-            self.settings,
-            self._configs,
-            self.registry,
-            self.virtual_service_index,
-            self.destination_rule_index,
-            self.sidecar_index,
-            self.gateway_index,
-            self.policy_index,
-            token_keys,
-            self.moved,
-        )
-        delta = MeshDelta(token_keys=True)
-        mesh._take_over(self)
-        return mesh, delta
+        return self._of_same_documents(token_keys, self.moved), MeshDelta(token_keys=True)
 
     def documents_since(self, other: Mesh) -> tuple[DocumentChange, ...]:
         """Return the documents that are different in `other`, which need not be an earlier snapshot."""

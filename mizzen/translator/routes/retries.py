@@ -45,14 +45,10 @@ def retry_policy(retries: HTTPRetry | None, *, consistent_hash: bool = False) ->
     policy = route_components_pb2.RetryPolicy(
         retry_on=DEFAULT_RETRY_ON, host_selection_retry_max_attempts=HOST_SELECTION_ATTEMPTS
     )
-    policy.num_retries.value = DEFAULT_ATTEMPTS
+    if not _retries(policy, retries):
+        return None
     avoid_previous_hosts = not consistent_hash
     if retries is not None:
-        if retries.attempts <= 0:
-            return None
-        policy.num_retries.value = retries.attempts
-        if retries.retry_on:
-            _apply_retry_on(policy, retries.retry_on)
         if retries.per_try_timeout is not None:
             policy.per_try_timeout.CopyFrom(duration(retries.per_try_timeout))
         if retries.retry_ignore_previous_hosts is not None:
@@ -60,8 +56,6 @@ def retry_policy(retries: HTTPRetry | None, *, consistent_hash: bool = False) ->
         if retries.retry_remote_localities:
             policy.retry_priority.name = _PREVIOUS_PRIORITIES
             policy.retry_priority.typed_config.CopyFrom(_PREVIOUS_PRIORITIES_CONFIG)
-        if retries.backoff is not None:
-            policy.retry_back_off.base_interval.CopyFrom(duration(retries.backoff))
     if avoid_previous_hosts:
         predicate = policy.retry_host_predicate.add(name=_PREVIOUS_HOSTS)
         predicate.typed_config.CopyFrom(_PREVIOUS_HOSTS_CONFIG)
@@ -82,16 +76,21 @@ def inbound_retry_policy(retries: HTTPRetry | None, *, grpc: bool) -> Any | None
     if retries is None and grpc:
         return None
     policy = route_components_pb2.RetryPolicy(retry_on="reset-before-request")
+    return policy if _retries(policy, retries) else None
+
+
+def _retries(policy: Any, retries: HTTPRetry | None) -> bool:
+    """Set how often, when and after which time Envoy retries; return False if `attempts` switches it off."""
     policy.num_retries.value = DEFAULT_ATTEMPTS
     if retries is not None:
         if retries.attempts <= 0:
-            return None
+            return False
         policy.num_retries.value = retries.attempts
         if retries.retry_on:
             _apply_retry_on(policy, retries.retry_on)
         if retries.backoff is not None:
             policy.retry_back_off.base_interval.CopyFrom(duration(retries.backoff))
-    return policy
+    return True
 
 
 def _apply_retry_on(policy: Any, retry_on: str) -> None:
