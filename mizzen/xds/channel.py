@@ -145,7 +145,7 @@ class Channel:
         before, and would then accept them without trying them.
         """
         subscription = self.subscription
-        if self.type_url not in UNTRIED or self.responses or subscription.accepted is not None:
+        if self.type_url not in UNTRIED or subscription.accepted is not None:
             return target
         found = map(target.find, target.keys() if subscription.wildcard else subscription.names)
         other = [

@@ -78,6 +78,13 @@ class Channels:
         return channel
 
     @property
+    def troubled(self) -> bool:
+        """True if a search for a bad resource is running, or the last answer about names that do not exist
+        was cut short.
+        """
+        return any(each.isolation.parts or each.subscription.cut_short for each in self.ranked)
+
+    @property
     def costly(self) -> bool:
         """True if the next step is costly: a search for a bad resource is running, or a client asks for many
         names that do not exist.

@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from itertools import islice
+from math import inf
+from time import monotonic
 from typing import Any
 
 import grpc
@@ -74,6 +76,7 @@ class StreamConnection:
     __slots__ = (
         "_context",
         "_due",
+        "_fires_at",
         "_headers_sent",
         "_loop",
         "_neighbours",
@@ -114,6 +117,7 @@ class StreamConnection:
         self._writing = False
         self._headers_sent = False
         self._timer: asyncio.TimerHandle | None = None
+        self._fires_at = inf
 
     async def begin(self, first: Request) -> None:
         """Answer the first request.
@@ -164,16 +168,15 @@ class StreamConnection:
         await self._answer()
 
     def _receive(self, request: Request) -> None:
-        before = self.stream.group.effective
-        self.stream.receive(request, self._loop.time())
+        group_changes = self.stream.receive(request, monotonic())
         self._tell()
-        if self.stream.group.effective is not before:
+        if group_changes:
             for each in self._neighbours.values():
                 if each is not self:
                     each.wake()  # a resource was rejected: take it back from all clients
 
     def wake(self, now: float | None = None) -> None:
-        """Start to send what is due; return at once. `now` is the loop's time, if the caller has it.
+        """Start to send what is due; return at once. `now` is the monotonic time, if the caller has it.
 
         Nothing is scheduled if there is nothing to send. When all clients of a group are woken, all their
         responses are made before the first is written. Responses on the same connection are then written
@@ -184,7 +187,7 @@ class StreamConnection:
         due: _Due = None
         if not self.stream.costly:
             try:
-                due = self.stream.poll(self._loop.time() if now is None else now)
+                due = self.stream.poll(monotonic() if now is None else now)
             except Exception as error:  # must not stop the caller from waking the other streams
                 due = error
             if due is None:
@@ -219,7 +222,7 @@ class StreamConnection:
             self._writing = True
             await self._send_in_turn()
             return
-        response = self.stream.poll(self._loop.time())
+        response = self.stream.poll(monotonic())
         if response is None:
             self._rest()
             return
@@ -228,7 +231,7 @@ class StreamConnection:
 
     async def _send_in_turn(self) -> None:
         try:
-            response = await self._next()
+            response = None if self.stream.quiet else await self._next()
         except BaseException:
             self._writing = False
             raise
@@ -236,12 +239,10 @@ class StreamConnection:
 
     async def _next(self) -> Response | None:
         """The next response; if it is costly, made in a turn (`Turns`)."""
-        if self.stream.quiet:
-            return None
         if not self.stream.costly:
-            return self.stream.poll(self._loop.time())
+            return self.stream.poll(monotonic())
         async with self._turns.turn():
-            return self.stream.poll(self._loop.time())
+            return self.stream.poll(monotonic())
 
     async def _send(self, response: Response | None) -> None:
         """Write this response, and those that become due meanwhile."""
@@ -252,6 +253,8 @@ class StreamConnection:
                 else:
                     self._headers_sent = True  # not before: a client that is owed nothing gets no headers
                     await uncancelled(self._context.write(response.data))
+                if self.stream.quiet:
+                    break
                 response = await self._next()
         except (grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             log.debug(
@@ -264,23 +267,18 @@ class StreamConnection:
     def _rest(self) -> None:
         """Nothing is due now: pass on the events, and set the timer for the next deadline."""
         self._tell()
-        self._set_timer()
+        deadline = self.stream.deadline
+        if deadline < self._fires_at:  # else the timer fires early, finds nothing due, and is set again
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(deadline - monotonic(), self._tick)
+            self._fires_at = deadline
 
     def _tell(self) -> None:
-        events = self.stream.events()
-        if events:
-            self._on_events(events)
-
-    def _set_timer(self) -> None:
-        deadline = self.stream.deadline
-        if deadline is None:
-            return
-        if self._timer is not None:
-            if self._timer.when() <= deadline:
-                return  # it fires early, finds nothing due, and is set again
-            self._timer.cancel()
-        self._timer = self._loop.call_at(deadline, self._tick)
+        if self.stream.untold:
+            self._on_events(self.stream.events())
 
     def _tick(self) -> None:
         self._timer = None
+        self._fires_at = inf
         self.wake()

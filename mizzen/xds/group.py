@@ -52,6 +52,8 @@ class Group:
         snapshot: the snapshot that the owner set; None until then.
         interrupted: what clients were waiting for when their streams ended.
         retry_from: the earliest time of the next retry of a rejected resource.
+        has_rejected: any rejected version is remembered.
+        costly: so many versions were rejected that each change is costly.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class Group:
         self._effective: Snapshot | None = None
         self._unsettled = False
         self._rejected: dict[tuple[str, str, str], RejectedResource] = {}
+        self.has_rejected = False
+        self.costly = False
         self._acceptable: WeakKeyDictionary[Collection, Collection | None] = WeakKeyDictionary()
         self._still_wanted: tuple[RejectedResource, ...] | None = None
         self.retry_from = -inf
@@ -135,8 +139,12 @@ class Group:
         """Record that a client asking for `names` (None: all) accepted `collection`. The client had accepted
         `before` when it asked for `names_before`. A rejected later version is replaced from this record.
         """
-        if collection.resources or collection.type_url in self._accepted:  # clients may ask for any type
-            self.record(collection.type_url).add(names, collection, before, names_before)
+        record = self._accepted.get(collection.type_url)
+        if record is None:
+            if not collection.resources:  # clients may ask for any type
+                return
+            record = self.record(collection.type_url)
+        record.add(names, collection, before, names_before)
 
     def good(self, type_url: str, name: str) -> Resource | None:
         """The last accepted version of a resource that no client has rejected; None if there is none."""
@@ -159,6 +167,7 @@ class Group:
         entries = [self._renew(resource) for resource in rejected]
         while len(self._rejected) > _MOST_REJECTED:
             self._rejected.pop(next(iter(self._rejected)))
+        self._count_rejected()
         self._acceptable = WeakKeyDictionary()
         self._still_wanted = None
         # One client may reject what another has accepted: then that cannot be a replacement any more.
@@ -242,20 +251,15 @@ class Group:
         """Send this version to all clients that ask for it, because the client that rejected it has accepted
         it now. Return the entry that was deleted."""
         entry = self._rejected.pop((resource.type_url, resource.name, resource.version), None)
+        self._count_rejected()
         if entry is not None and self.snapshot is not None:
             self._acceptable = WeakKeyDictionary()
             self.set(self.snapshot)
         return entry
 
-    @property
-    def has_rejected(self) -> bool:
-        """True if any rejected version is remembered."""
-        return bool(self._rejected)
-
-    @property
-    def costly(self) -> bool:
-        """True if so many versions were rejected that each change is costly."""
-        return len(self._rejected) > _FEW
+    def _count_rejected(self) -> None:
+        self.has_rejected = bool(self._rejected)
+        self.costly = len(self._rejected) > _FEW
 
     @property
     def rejected(self) -> tuple[RejectedResource, ...]:

@@ -1,6 +1,7 @@
 """A group with its connected clients, and how a change reaches them."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import chain, islice
@@ -93,17 +94,14 @@ class ServedGroup:
         """Wake the clients that the changes of the last turn concern."""
         touched, self._touched = self._touched, set()
         self._is_waking = False
-        concerned = [
-            connection
-            for connection in self.connections.values()
-            if touched is None or not touched.isdisjoint(connection.stream.channels)
-        ]
+        concerned = list(self.connections.values())
+        if touched is not None:
+            concerned = [each for each in concerned if not touched.isdisjoint(each.stream.channels)]
         self._wake_some(iter(concerned))
 
     def _wake_some(self, connections: Iterator[StreamConnection]) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = time.monotonic()
         for connection in islice(connections, _AT_ONCE):
             connection.wake(now)
         if (next_one := next(connections, None)) is not None:
-            loop.call_soon(self._wake_some, chain((next_one,), connections))
+            asyncio.get_running_loop().call_soon(self._wake_some, chain((next_one,), connections))

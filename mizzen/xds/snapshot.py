@@ -61,11 +61,23 @@ class Difference:
         changed: new and changed resources, by name.
         removed: names of removed resources.
         replaced: the old resource for each name in `changed` and `removed`; None for a new name.
+        departed: the removed resources.
         emptied: load assignments that had endpoints and have none now, in their old version.
+        arrived: the keys of all other new and changed resources.
         unsent: resources that differ only in their origins, which clients do not see.
     """
 
-    __slots__ = ("__weakref__", "changed", "content", "emptied", "removed", "replaced", "unsent")
+    __slots__ = (
+        "__weakref__",
+        "arrived",
+        "changed",
+        "content",
+        "departed",
+        "emptied",
+        "removed",
+        "replaced",
+        "unsent",
+    )
 
     def __init__(
         self, content: ResponseContent, old: Mapping[str, Resource], unsent: tuple[Resource, ...] = ()
@@ -75,6 +87,7 @@ class Difference:
         self.changed = {resource.name: resource for resource in content.resources}
         self.removed = frozenset(content.removed)
         self.replaced = {name: old.get(name) for name in (*self.changed, *content.removed)}
+        self.departed = tuple([old[name] for name in content.removed])
         self.emptied = tuple(
             [
                 was
@@ -82,6 +95,8 @@ class Difference:
                 if resource.empty and (was := self.replaced[resource.name]) is not None and not was.empty
             ]
         )
+        emptied = {was.name for was in self.emptied}
+        self.arrived = tuple([(content.type_url, name) for name in self.changed if name not in emptied])
 
     def __bool__(self) -> bool:
         return bool(self.changed or self.removed)
@@ -345,20 +360,15 @@ class Snapshot:
         if known is not None and known[0]() is self:
             return known[1]
         types = self._differing(old)
-        differences = [
-            (type_url, old.collection(type_url), self.collection(type_url))
-            for type_url in type_urls
-            if type_url in types
-        ]
         departed: list[Resource] = []
         emptied: list[Resource] = []
         arrived: list[tuple[str, str]] = []
-        for type_url, before, now in differences:
-            difference = now.since(before)
-            departed += [before[name] for name in difference.removed]
-            emptied += difference.emptied
-            empty = {was.name for was in difference.emptied}
-            arrived += [(type_url, name) for name in difference.changed if name not in empty]
+        for type_url in type_urls:
+            if type_url in types:
+                difference = self.collection(type_url).since(old.collection(type_url))
+                departed += difference.departed
+                emptied += difference.emptied
+                arrived += difference.arrived
         found = SnapshotDifference(types, tuple(departed), tuple(emptied), tuple(arrived))
         old._next = (ref(self), found)
         return found
@@ -371,7 +381,8 @@ class Snapshot:
             for type_url, collection in mine.items()
             if collection is not theirs.get(type_url) and collection is not old.collection(type_url)
         ]
-        types += [each for each in theirs if each not in mine and theirs[each] is not _empty(each)]
+        if gone := theirs.keys() - mine.keys():
+            types += [each for each in gone if theirs[each] is not _empty(each)]
         return frozenset(types)
 
     def __iter__(self) -> Iterator[Resource]:

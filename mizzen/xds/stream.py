@@ -74,7 +74,9 @@ class Stream:
         # Nothing is due before `_quiet_until` as long as `_quiet_goal` is the snapshot. Most polls find that.
         self._quiet_goal: Snapshot | None = None
         self._quiet_until = inf
-        self._events: list[Event] = []
+        self.untold: list[Event] = []
+        # False: no search for a bad resource is running, and no answer about missing names was cut short.
+        self._may_be_costly = False
         self._doubts: dict[str, Mapping[str, str | None]] = {}
         if only_type is None:
             left = group.interrupted.begin(client.node_id, self._warming)
@@ -90,7 +92,7 @@ class Stream:
 
     def events(self) -> list[Event]:
         """The events since the last call."""
-        events, self._events = self._events, []
+        events, self.untold = self.untold, []
         return events
 
     def end(self) -> None:
@@ -105,12 +107,16 @@ class Stream:
     @property
     def costly(self) -> bool:
         """True if the next step is costly: many resources were rejected, or many names do not exist."""
+        if not self._may_be_costly:
+            return self.group.costly
+        self._may_be_costly = self._channels.troubled
         return self.group.costly or self._channels.costly
 
     # In
 
-    def receive(self, request: Request, now: float) -> None:
-        """Handle a request.
+    def receive(self, request: Request, now: float) -> bool:
+        """Handle a request; return True if it changes what the clients of the group are sent: a resource was
+        rejected, or accepted after all.
 
         Raises:
             BadRequest: the request breaks the protocol.
@@ -120,7 +126,7 @@ class Stream:
                 f"{len(request.initial_versions)} initial_resource_versions; the limit is {self._max_names}"
             )
         quiet, self._quiet_goal = self._quiet_goal, None
-        channel = self._channel(request.type_url)
+        channel = self.channels.get(request.type_url) or self._channel(request.type_url)
         subscription = channel.subscription
         names, wildcard = subscription.names, subscription.wildcard
         before, before_for = subscription.accepted, subscription.accepted_for
@@ -134,7 +140,7 @@ class Stream:
                 self._take_claims(channel, quiet)
                 if self._stays_quiet(channel, quiet):
                     self._quiet_goal = quiet
-            return
+            return False
         if self._gate is not None and channel.type_url in USERS:
             self._gate.answered(now)
         if reply is Reply.ACK:
@@ -144,13 +150,16 @@ class Stream:
             if self._warming:
                 self._note_warmth(content, int(nonce, 16))
             waited, recovered = now - outstanding.sent_at, self._released(channel)
-            self._events.append(
+            self.untold.append(
                 Acked(self.client, channel.type_url, content.version, nonce, waited, recovered)
             )
             if quiet is not None and self._stays_quiet(channel, quiet):
                 self._quiet_goal = quiet
-        elif reply is Reply.NACK and request.error is not None:
+            return recovered is not None
+        if reply is Reply.NACK and request.error is not None:
             self._rejected(channel, outstanding, request.error.message, now)
+            return True
+        return False
 
     def _note_warmth(self, content: ResponseContent, number: int) -> None:
         if content.type_url == CLUSTER:
@@ -205,11 +214,12 @@ class Stream:
         total = self._channels.names
         if total > self._max_names:
             raise BadRequest(f"{total} names are asked for on one stream; the limit is {self._max_names}")
-        self._events.append(
+        self.untold.append(
             Subscribed(self.client, subscription.type_url, subscription.wildcard, subscription.names)
         )
 
     def _rejected(self, channel: Channel, outstanding: Outstanding, message: str, now: float) -> None:
+        self._may_be_costly = True
         subscription = channel.subscription
         if outstanding.target is channel.probe:
             subscription.rejected(outstanding, frozenset())
@@ -238,7 +248,7 @@ class Stream:
         retried, channel.retried = channel.retried is not None, None
         version = outstanding.content.version
         channel.nack = Nack(message, version, tuple(sorted(blamed or suspects)), now)
-        self._events.append(
+        self.untold.append(
             Rejected(
                 self.client,
                 channel.type_url,
@@ -350,6 +360,7 @@ class Stream:
                 channel.move_on()  # no resource of that part is left
                 allowed = self._allowed(channel, target)
                 content = channel.due(allowed, self._substitute, self.dialect, now)
+            self._may_be_costly = self._may_be_costly or subscription.cut_short
             if content is None:
                 if subscription.accepted is not None and subscription.accepted is subscription.sent:
                     self.group.accepted(subscription.asked, subscription.accepted)
@@ -412,12 +423,13 @@ class Stream:
         if not rejected or any(each.resource.type_url == channel.type_url for each in self.group.rejected):
             return
         channel.nack = None
-        self._events.append(Recovered(self.client, channel.type_url))
+        self.untold.append(Recovered(self.client, channel.type_url))
 
     def _allowed(self, channel: Channel, target: Collection) -> Collection:
-        target = self.group.acceptable(target)
+        if self.group.has_rejected:
+            target = self.group.acceptable(target)
         if not channel.isolation.parts:
-            return channel.probing(target)
+            return target if channel.responses else channel.probing(target)
         return channel.isolation.allowed(target, partial(self.group.good, target.type_url))
 
     def _void_children(self, channel: Channel, content: ResponseContent, target: Collection) -> None:
@@ -444,10 +456,9 @@ class Stream:
     # The clock
 
     @property
-    def deadline(self) -> float | None:
-        """When `poll` must be called although nothing happened; None for never."""
-        deadline = self._quiet_until if self._quiet_goal is not None else self._next_deadline()
-        return deadline if deadline < inf else None
+    def deadline(self) -> float:
+        """When `poll` must be called although nothing happened; infinite for never."""
+        return self._quiet_until if self._quiet_goal is not None else self._next_deadline()
 
     def _next_deadline(self) -> float:
         earliest = inf
@@ -480,7 +491,7 @@ class Stream:
                 continue
             channel.culprits = probable_culprits(outstanding, self.channels)
             waited = now - channel.sent_at
-            self._events.append(
+            self.untold.append(
                 Stuck(
                     self.client,
                     channel.type_url,

@@ -111,7 +111,8 @@ class Subscription:
         first, self.started = not self.started, True
         reply, outstanding = self._judge(request, first)
         if isinstance(request, DeltaRequest):
-            self._change_names(request, first)
+            if first or request.subscribe or request.unsubscribe:
+                self._change_names(request, first)
         elif first or request.nonce == self.nonce:
             # "Resource updates": a request with a stale nonce is not answered. No names are lost: the client
             # repeats all of them in its answer to the newer response.

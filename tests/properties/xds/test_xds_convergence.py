@@ -4,6 +4,7 @@ is silence.
 
 from collections import deque
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 import hypothesis.strategies as st
@@ -302,7 +303,7 @@ class Convergence(RuleBasedStateMachine):
                 for step in (self._server_reads, self._server_sends, self._client_reads)
             ]
             if not any(moved):
-                deadlines = [p.stream.deadline for p in self.everyone if p.stream.deadline is not None]
+                deadlines = [p.stream.deadline for p in self.everyone if p.stream.deadline < inf]
                 if not deadlines:
                     self.group.retrying = True
                     return

@@ -2,6 +2,7 @@
 heartbeats."""
 
 from datetime import timedelta
+from math import inf
 
 import pytest
 
@@ -50,7 +51,7 @@ class TestHowLongAnAnswerIsWaitedFor:
         assert len(stuck(driver)) == 1
         driver.wait(0.1)
         assert [(event.type_url, event.waited) for event in stuck(driver)[1:]] == [(CLUSTER, 30.0)]
-        assert driver.stream.deadline is None
+        assert driver.stream.deadline == inf
         driver.wait(1000)
         assert len(stuck(driver)) == 2
 
@@ -82,7 +83,7 @@ class TestHowLongAnAnswerIsWaitedFor:
         said = one(driver.say(CLUSTER))
         driver.now += 1.5
         driver.ack(said)
-        assert driver.stream.deadline is None
+        assert driver.stream.deadline == inf
         [acked] = [event for event in driver.events if isinstance(event, Acked)]
         assert acked.waited == 1.5
         driver.wait(100)
@@ -256,12 +257,12 @@ class TestHeartbeats:
         driver = self.driver(self.fault())
         driver.now += 5
         assert driver.say(ROUTE, unsubscribe=("r",)) == []
-        assert driver.stream.deadline is None
+        assert driver.stream.deadline == inf
 
     def test_without_a_ttl_there_are_none(self) -> None:
         driver = self.driver(self.fault())
         driver.ack(one(driver.change(self.fault(ttl=None))))
-        assert driver.stream.deadline is None
+        assert driver.stream.deadline == inf
 
     def test_they_wait_for_the_answer_to_a_response(self) -> None:
         driver = self.driver(self.fault())
@@ -274,7 +275,7 @@ class TestHeartbeats:
     def test_a_client_that_does_not_know_ttls_gets_none(self, delta: bool) -> None:
         driver = Driver(self.fault(), delta=delta)
         driver.ack(one(driver.say(ROUTE, "r")), *() if delta else ("r",))
-        assert driver.stream.deadline is None
+        assert driver.stream.deadline == inf
 
     def test_types_of_which_everything_is_listed_are_sent_complete(self) -> None:
         """SotW TTL: "For Listeners and Clusters", a resource that is not in a response is deleted."""

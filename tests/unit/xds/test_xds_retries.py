@@ -1,6 +1,7 @@
 """What a client refused is tried again: the cause may have been outside of it, and be gone."""
 
 from itertools import pairwise
+from math import inf
 
 import pytest
 
@@ -197,7 +198,7 @@ def test_what_is_not_asked_for_is_not_tried(delta: bool) -> None:
     else:
         driver.say(ROUTE, "s", nonce=nonce)
     assert driver.wait(LONGEST) == []
-    assert driver.stream.deadline is None
+    assert driver.stream.deadline == inf
 
 
 def test_clients_that_refused_the_same_in_one_moment_do_not_come_back_in_one() -> None:
@@ -262,7 +263,7 @@ class TestWhatNobodyRemembersThatItWasRefused:
         [said] = driver.ack(probe, *names)
         assert said.values == ["a 1", "b 1"]
         assert driver.ack(said, *names) == []
-        assert driver.stream.deadline is None
+        assert driver.stream.deadline == inf
 
     def test_what_it_refuses_of_the_first_it_may_refuse_of_the_second(self, delta: bool) -> None:
         driver = self.driver(delta)

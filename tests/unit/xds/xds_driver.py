@@ -68,10 +68,10 @@ class Driver:
     def say(self, type_url: str, *names: str, nonce: str = "", error: str = "", **more: Any) -> list[Said]:
         """A request, then all that is answered. In delta the names are those to subscribe."""
         detail = ErrorDetail(13, error) if error else None
-        if self.delta:
-            self.stream.receive(DeltaRequest(type_url, names, nonce=nonce, error=detail, **more), self.now)
-        else:
-            self.stream.receive(SotwRequest(type_url, names, nonce=nonce, error=detail, **more), self.now)
+        request = DeltaRequest if self.delta else SotwRequest
+        before = self.group.effective
+        changed = self.stream.receive(request(type_url, names, nonce=nonce, error=detail, **more), self.now)
+        assert changed or self.group.effective is before, "nobody would have woken the other clients"
         return self.listen()
 
     def ack(self, said: Said, *names: str) -> list[Said]:
@@ -87,7 +87,6 @@ class Driver:
         self.now += seconds
         said = self.listen()
         if quiet and (said or len(self.events) > events):
-            assert deadline is not None, "nobody would have asked"
             assert deadline <= self.now, "nobody would have asked so early"
         return said
 
@@ -104,8 +103,8 @@ class Driver:
         self.stream._quiet_goal = None
         assert self.stream.poll(self.now) is None, "something is due, and the stream does not say so"
         assert self.stream.events() == []
-        deadline = self.stream.deadline
-        assert deadline is None or deadline > self.now
+        assert self.stream.deadline > self.now
+        assert self.stream.costly == (self.stream.group.costly or self.stream._channels.costly)
 
     def _decode(self, data: bytes) -> Said:
         if self.delta:
