@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import structlog
+import uvloop
 
 import mizzen
 from mizzen import xds
@@ -85,7 +86,7 @@ def run(options: ServeOptions, *, reads_grpc_log: bool = False) -> None:
     with reading:
         configure_logging(options.log_format, options.log_level, on_lost=metrics.log_lines_lost.inc)
         garbage = Garbage()
-        asyncio.run(serve(options, metrics, garbage.settle, garbage.give_back))
+        uvloop.run(serve(options, metrics, garbage.settle, garbage.give_back))
 
 
 async def serve(

@@ -1,12 +1,14 @@
 """The transport of one stream, with a peer that is no network: who is written to, when, and by whom."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import grpc
 import pytest
+import uvloop
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.xds import Acked, Client, Event, Rejected, Snapshot, Stuck, Unordered
@@ -105,6 +107,24 @@ async def test_what_changes_is_sent_without_a_request() -> None:
             await asyncio.sleep(0)
         peers.change("2")
         assert values(await wire.answer()) == [b"a 2"]
+
+
+def test_a_wait_is_measured_right_by_a_loop_that_has_whole_milliseconds() -> None:
+    async def scene() -> None:
+        peers = Peers()
+        async with peers.connected() as wire:
+            await wire.accept()
+            for number in range(100):
+                before = time.monotonic()
+                peers.change(f"{number}")
+                await wire.accept()
+                while len(peers.events) < number + 3:
+                    await asyncio.sleep(0)
+                last = peers.events[-1]
+                assert isinstance(last, Acked)
+                assert last.waited <= time.monotonic() - before
+
+    uvloop.run(scene())
 
 
 async def test_what_changes_while_the_answer_is_awaited_comes_behind_it() -> None:
