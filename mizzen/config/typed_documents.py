@@ -145,7 +145,7 @@ def _strings(
     rule: Callable[[str], str | None] | None,
     found: list[Diagnostic],
 ) -> Mapping[str, str]:
-    """Read labels or annotations, which map strings to strings."""
+    """Return labels or annotations, which map strings to strings; values that are none are left out."""
     path: FieldPath = ("metadata", field)
     if value is None:
         return {}
@@ -164,8 +164,10 @@ def _strings(
             wrong = rule(text)
         if wrong is not None:
             found.append(_error(document, (*path, key), wrong))
+    if all(isinstance(text, str) for text in value.values()):
+        return value
     # Kubernetes reads null in a map of strings as "".
-    return {key: text or "" for key, text in value.items()} if None in value.values() else value
+    return {key: text or "" for key, text in value.items() if text is None or isinstance(text, str)}
 
 
 def _error(document: Document, path: FieldPath, message: str) -> Diagnostic:

@@ -251,3 +251,16 @@ def test_annotations_are_any_text_and_times_without_a_zone_are_utc() -> None:
     assert config is not None
     assert config.annotations == {"note": "a b", "none": ""}
     assert config.creation_timestamp == datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["{}", "[]", "true", "1"])
+def test_an_annotation_that_is_no_text_is_refused_before_rules_read_it(value: str) -> None:
+    text = (
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+        f"metadata: {{name: reviews, annotations: {{istio.io/dry-run: {value}}}}}\nspec: {{}}\n"
+    )
+    (document,) = parse_documents(text.encode(), "a.yaml").documents
+    config, (diagnostic,) = to_config(document)
+    assert config is None
+    assert diagnostic.path == "metadata.annotations[istio.io/dry-run]"
+    assert "must be a string" in diagnostic.message
