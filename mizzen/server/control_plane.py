@@ -39,7 +39,7 @@ from mizzen.server.live_proxy import LiveProxy, Made
 from mizzen.server.metrics import Metrics
 from mizzen.server.needs import Groups, PushTracker, Translating
 from mizzen.server.proxy_certificates import ProxyCertificates, certificate_warning, identity_of
-from mizzen.server.proxy_warnings import gateway_warnings
+from mizzen.server.proxy_warnings import gateway_warnings, service_account_warning
 from mizzen.server.refused_proxies import RefusedProxies
 from mizzen.server.translation_faults import TranslationFaults
 from mizzen.server.worker import Urgency, Worker
@@ -156,9 +156,11 @@ class ControlPlane:
         if proxy is None:
             return ()
         fault = self.fault_of(key)
+        mesh = self._configuration.mesh
         uncertified = certificate_warning(proxy, self.trust_domain) if self.certificates is not None else ""
-        said = tuple(filter(None, (fault, uncertified)))
-        return (*said, *gateway_warnings(self._configuration.mesh, proxy))
+        unexpected = service_account_warning(mesh, proxy) if self.certificates is not None else ""
+        said = tuple(filter(None, (fault, uncertified, unexpected)))
+        return (*said, *gateway_warnings(mesh, proxy))
 
     def fault_of(self, key: Hashable) -> str:
         """Return why a connected proxy gets no more changes; empty if it gets them."""

@@ -1,4 +1,5 @@
-"""Warnings about connected proxies: gateways without a Gateway, and proxies that collide with each other."""
+"""Warnings about connected proxies: gateways without a Gateway, sidecars whose service account is not that of
+their workload, and proxies that collide with each other."""
 
 from __future__ import annotations
 
@@ -38,6 +39,24 @@ def gateway_warnings(mesh: Mesh, proxy: Proxy) -> tuple[str, ...]:
         wanted.append(f"{len(gateways) - _SHOWN} others")
     right = f"labels that Gateways select are: {'; '.join(wanted)}" if wanted else "there is no Gateway yet"
     return (f"no Gateway selects this proxy, so it listens nowhere; its labels are: {own}; {right}",)
+
+
+def service_account_warning(mesh: Mesh, proxy: Proxy) -> str:
+    """Return a warning for a sidecar whose certificate clients refuse: they expect the service account that
+    its workload has in the documents. Empty if they are the same, or the documents name none."""
+    if proxy.type != "sidecar":
+        return ""
+    own = mesh.settings.spiffe_identity(proxy.namespace, proxy.account)
+    declared = {each.endpoint.identity: each.endpoint for each in mesh.instances(proxy)}
+    declared.pop("", None)
+    if not declared or own in declared:
+        return ""
+    expected, endpoint = min(declared.items(), key=lambda found: found[0])
+    place = f" ({mesh.current_origin(endpoint.origin)})" if endpoint.origin is not None else ""
+    return (
+        f"clients refuse its certificate: it is {own}, and its workload is {expected}{place}; start it "
+        "with the service account of its workload (--service-account), or correct the workload"
+    )
 
 
 def same_node_warnings(clients: Iterable[xds.ClientStatus]) -> dict[str, tuple[str]]:

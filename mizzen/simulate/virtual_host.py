@@ -62,7 +62,7 @@ class VirtualHost:
                     break
                 behind = True
                 continue
-            name = route.step.name or f"route {route.step.index}"
+            name = route.step.name or f"number {route.step.index + 1}"
             if behind:
                 if route.matches(request):
                     first, earlier = "the first route that matches", "an earlier one matches"

@@ -13,10 +13,10 @@ from mizzen.config.yaml_documents import unreadable_file
 from mizzen.sources.listing import Listing
 
 _EMPTIED: Final = (
-    "has no files any more; what was read from it before stays in force: mount it or put its files back; "
+    "has no files any more; mount it or put its files back; "
     "to empty it on purpose, leave one file with only a comment in it"
 )
-_UNMOUNTED: Final = "is not mounted any more; what was read from it before stays in force: mount it again"
+_UNMOUNTED: Final = "is not mounted any more; mount it again"
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,3 +325,11 @@ def test_a_gateway_is_where_the_service_before_it_is(tmp_path: Path) -> None:
     )
     (tmp_path / "m.yaml").write_text(service + NO_CHAIN)
     assert DeclaredCallers(mizzen.load(tmp_path)).gateway("edge").id == "edge.edge"
+
+
+def test_unnamed_routes_are_counted_from_one() -> None:
+    serving = ServedMesh(mizzen.load("examples/first-service"))
+    gateway = serving.callers.gateway("public")
+    answer = why(Question.of_request("GET", "http://127.0.0.1:8081/", []), gateway, serving)
+    [route] = [step for step in answer.hops[0].steps if step.kind == "route"]
+    assert (route.name, route.lost.name if route.lost else "") == ("number 2", "number 1")

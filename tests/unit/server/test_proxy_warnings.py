@@ -7,7 +7,12 @@ from mizzen.config import parse_documents, to_config
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
-from mizzen.server.proxy_warnings import gateway_warnings, same_address_warnings, same_node_warnings
+from mizzen.server.proxy_warnings import (
+    gateway_warnings,
+    same_address_warnings,
+    same_node_warnings,
+    service_account_warning,
+)
 
 GATEWAY = """\
 apiVersion: networking.istio.io/v1
@@ -44,6 +49,39 @@ def test_a_gateway_before_there_is_any() -> None:
 def test_what_is_selected_or_no_gateway_is_fine() -> None:
     assert gateway_warnings(mesh(GATEWAY), proxy("router", istio="ingressgateway", app="x")) == ()
     assert gateway_warnings(mesh(""), proxy("sidecar")) == ()
+
+
+WORKLOAD = """\
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec: {selector: {app: shop}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: shop-1}
+spec: {address: 10.0.0.9, labels: {app: shop}, serviceAccount: ACCOUNT}
+"""
+
+
+def account_warning(declared: str, account: str, kind: str = "sidecar") -> str:
+    node_id = f"{kind}~10.0.0.9~shop-1.default~default.svc.cluster.local"
+    own = Proxy.from_node({"id": node_id, "metadata": {"SERVICE_ACCOUNT": account}})
+    return service_account_warning(mesh(WORKLOAD.replace("ACCOUNT", declared)), own)
+
+
+def test_a_sidecar_with_a_different_service_account_than_its_workload() -> None:
+    warning = account_warning("shop", "")
+    assert warning.startswith(
+        "clients refuse its certificate: it is spiffe://cluster.local/ns/default/sa/default, and its "
+        "workload is spiffe://cluster.local/ns/default/sa/shop (mesh.yaml:6); "
+    )
+
+
+def test_a_sidecar_with_the_service_account_of_its_workload_or_with_nothing_to_compare() -> None:
+    assert account_warning("shop", "shop") == ""
+    assert account_warning('""', "") == ""
+    assert account_warning("shop", "", kind="router") == ""
 
 
 def client(number: int, node_id: str, method: str) -> xds.ClientStatus:
