@@ -36,3 +36,6 @@ AMBIGUOUS_KEY: Final = "MZ0017"
 
 UNFILLED: Final = "MZ0018"
 """A template's placeholder (such as Helm's) that is not filled in."""
+
+UNTRANSLATABLE: Final = "MZ0105"
+"""A document that Mizzen fails to check or translate, by a fault of its own."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mizzen.config.codes import DUPLICATE_DOCUMENT
+from mizzen.config.contained_typing import contained_config
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity, bounded, in_reading_order
 from mizzen.config.document import Config, ConfigKey, Document
 from mizzen.config.lines import DocumentLines
-from mizzen.config.typed_documents import to_config
 from mizzen.config.yaml_documents import ParsedFile, RefusedDocument
 
 
@@ -206,7 +206,7 @@ class ConfigStore:
         file = self._files.setdefault(name, _File())
         shown = list(parsed.diagnostics)
         for document in parsed.documents:
-            shown.extend(to_config(document)[1])
+            shown.extend(contained_config(document)[1])
         for refused in parsed.refused:
             shown.extend(refused.diagnostics)
         for entry in file.entries.values():
@@ -250,7 +250,7 @@ class ConfigStore:
         digest = b"" if self._once else document.digest
         if last is not None and last.config is not None and last.digest == digest:
             return _unchanged(last, last.config, document)
-        config, diagnostics = to_config(document)
+        config, diagnostics = contained_config(document)
         if config is not None:
             return _Entry(document.key, document.origin, config, digest, diagnostics)
         return _refused(document.key, document.origin, diagnostics, last)
@@ -329,7 +329,7 @@ def _unchanged(last: _Entry, config: Config[Any], document: Document) -> _Entry:
         config = replace(config, origin=document.origin, lines=document.lines)
     diagnostics = last.diagnostics
     if last.refused or last.withheld or (diagnostics and not stays):
-        diagnostics = to_config(document)[1]
+        diagnostics = contained_config(document)[1]
     return _Entry(document.key, document.origin, config, last.digest, diagnostics)
 
 

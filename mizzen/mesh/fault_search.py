@@ -12,22 +12,19 @@ from dataclasses import dataclass, field
 from traceback import format_tb
 from typing import Any, Final, TypeVar
 
+from mizzen.config.codes import UNTRANSLATABLE
+from mizzen.config.contained_typing import reason
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
-from mizzen.config.group_kinds import SECRET
 from mizzen.mesh.changes.delta import ConfigChange, DocumentChange, MeshDelta
 from mizzen.mesh.rules.closed_policies import closed_policy, is_closed_policy
 from mizzen.mesh.snapshot import Mesh
 
 State = TypeVar("State")
 
-UNTRANSLATABLE: Final = "MZ0105"
-"""The code of a document that cannot be translated."""
-
 MOST_FAULTS: Final = 256
 """Most faults that one search looks for. Each fault costs one trial for every halving of the changes."""
 
-_LONGEST_REASON: Final = 200
 _SHOWN_FRAMES: Final = 8
 
 
@@ -54,7 +51,7 @@ class Withheld:
         config = new if new is not None else old
         assert config is not None
         old = old if old is not None else stand_in
-        return cls(config.key, new, old, _reason(config.key, error), shown_traceback(error))
+        return cls(config.key, new, old, reason(config.key, error), shown_traceback(error))
 
     @property
     def diagnostic(self) -> Diagnostic:
@@ -82,15 +79,6 @@ def shown_traceback(error: Exception) -> str:
     """Return the traceback of an exception as text. The exception itself would keep all values of its frames
     in memory."""
     return "".join(format_tb(error.__traceback__)[-_SHOWN_FRAMES:])
-
-
-def _reason(key: ConfigKey, error: Exception) -> str:
-    """Return the exception's message on one line, or only its type where the message may quote a secret."""
-    kind = type(error).__name__
-    words = " ".join(str(error).split())
-    if not words or key.group_kind == SECRET:
-        return kind
-    return f"{kind}: {words[:_LONGEST_REASON]}"
 
 
 def without_faults(

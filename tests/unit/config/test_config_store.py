@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from mizzen.config import Config, ConfigChange, ConfigKey, ConfigStore, ParsedFile, parse_documents
+from typing import Any
+
+import pytest
+
+from mizzen.config import (
+    Config,
+    ConfigChange,
+    ConfigKey,
+    ConfigStore,
+    Diagnostic,
+    Document,
+    ParsedFile,
+    contained_typing,
+    parse_documents,
+    typed_documents,
+)
 from mizzen.config.group_kinds import SIDECAR
 
 
@@ -71,6 +86,26 @@ def test_an_invalid_version_is_refused_and_the_last_valid_one_stays() -> None:
     assert files.messages()
     assert names(files.write(a=sidecar("x", "*/*") + sidecar("yy", "*/*"))) == (["x"], [])
     assert files.store.refused() == {}
+    assert files.messages() == []
+
+
+def test_a_document_that_mizzen_fails_to_check_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def to_config(document: Document) -> tuple[Config[Any] | None, tuple[Diagnostic, ...]]:
+        if document.name == "x" and "odd" in str(document.content):
+            raise TypeError("unhashable type: 'dict'")
+        return typed_documents.to_config(document)
+
+    monkeypatch.setattr(contained_typing, "to_config", to_config)
+    files = Files()
+    files.write(a=sidecar("x"))
+    change = files.write(a=sidecar("x", "odd/*"), b=sidecar("yy"))
+    assert names(change) == (["yy"], [])
+    assert files.hosts("x") == "./*"
+    (message,) = files.messages()
+    assert message.startswith(
+        "a:1: Sidecar/default/x cannot be checked: TypeError: unhashable type: 'dict' (test_config_store.py:"
+    ), message
+    assert names(files.write(a=sidecar("x", "*/*"))) == (["x"], [])
     assert files.messages() == []
 
 
