@@ -13,9 +13,9 @@ from traceback import format_tb
 from typing import Any, Final, TypeVar
 
 from mizzen.config.codes import UNTRANSLATABLE
-from mizzen.config.contained_typing import reason
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
+from mizzen.config.faults import reason
 from mizzen.mesh.changes.delta import ConfigChange, DocumentChange, MeshDelta
 from mizzen.mesh.rules.closed_policies import closed_policy, is_closed_policy
 from mizzen.mesh.snapshot import Mesh

@@ -155,12 +155,11 @@ class ControlPlane:
         proxy = self.proxy_of(key)
         if proxy is None:
             return ()
-        fault = self.fault_of(key)
         mesh = self._configuration.mesh
-        uncertified = certificate_warning(proxy, self.trust_domain) if self.certificates is not None else ""
-        unexpected = service_account_warning(mesh, proxy) if self.certificates is not None else ""
-        said = tuple(filter(None, (fault, uncertified, unexpected)))
-        return (*said, *gateway_warnings(mesh, proxy))
+        said = [self.fault_of(key)]
+        if self.certificates is not None:
+            said += [certificate_warning(proxy, self.trust_domain), service_account_warning(mesh, proxy)]
+        return (*filter(None, said), *gateway_warnings(mesh, proxy))
 
     def fault_of(self, key: Hashable) -> str:
         """Return why a connected proxy gets no more changes; empty if it gets them."""
@@ -497,5 +496,5 @@ class ControlPlane:
                 if self._translation.profiles < before:
                     await self._in_worker(self._forgotten, urgency=Urgency.LATER)
             except Exception:
-                self._log.exception("unused data stays in memory: a fault of Mizzen, please report it")
+                self.faults.note("unused data stays in memory", exc_info=True)
             self._metrics.profiles.set(self._translation.profiles)

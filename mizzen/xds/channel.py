@@ -101,6 +101,14 @@ class Channel:
             self.culprits = ()
         return reply, outstanding
 
+    def given_up(self, now: float) -> Outstanding | None:
+        """Stop waiting if the deadline has passed; return the response that is not waited for any more."""
+        if self.deadline is None or self.deadline > now or self.overdue:
+            return None
+        self.overdue = True
+        self.deadline = None
+        return self.subscription.outstanding
+
     def move_on(self) -> None:
         """The resources on trial are good, or none of them is left: send the next part of the search."""
         self.isolation.accepted()

@@ -34,9 +34,21 @@ class Channels:
         ranked: all channels, in the order in which their types are sent.
         suppliers: channels of all types but `ordering.USERS`, in the same order.
         users: channels of the types that wait for suppliers (`ordering.USERS`), in the order of that tuple.
+        may_be_costly: False if `costly` is known to be False. Set it after a NACK, and after an answer about
+            missing names that was cut short.
     """
 
-    __slots__ = ("_delta", "_in_order", "_only_type", "_share", "by_type", "ranked", "suppliers", "users")
+    __slots__ = (
+        "_delta",
+        "_in_order",
+        "_only_type",
+        "_share",
+        "by_type",
+        "may_be_costly",
+        "ranked",
+        "suppliers",
+        "users",
+    )
 
     def __init__(self, *, delta: bool, share: Share, only_type: str | None, in_order: bool) -> None:
         self._delta = delta
@@ -47,6 +59,7 @@ class Channels:
         self.ranked: list[Channel] = []
         self.suppliers: list[Channel] = []
         self.users: list[Channel] = []
+        self.may_be_costly = False
 
     def of(self, type_url: str) -> Channel:
         """Return the channel of a type; make it at the first request for the type.
@@ -78,21 +91,17 @@ class Channels:
         return channel
 
     @property
-    def troubled(self) -> bool:
-        """True if a search for a bad resource is running, or the last answer about names that do not exist
-        was cut short.
-        """
-        return any(each.isolation.parts or each.subscription.cut_short for each in self.ranked)
-
-    @property
     def costly(self) -> bool:
         """True if the next step is costly: a search for a bad resource is running, or a client asks for many
         names that do not exist.
         """
+        self.may_be_costly = False
+        costly = False
         for each in self.ranked:
-            if each.isolation.parts or (each.subscription.cut_short and each.subscription.owed):
-                return True
-        return False
+            if each.isolation.parts or each.subscription.cut_short:
+                self.may_be_costly = True
+                costly = costly or bool(each.isolation.parts or each.subscription.owed)
+        return costly
 
     @property
     def names(self) -> int:

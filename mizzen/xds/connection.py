@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from itertools import islice
 from math import inf
-from time import monotonic
 from typing import Any
 
 import grpc
@@ -168,7 +167,7 @@ class StreamConnection:
         await self._answer()
 
     def _receive(self, request: Request) -> None:
-        group_changes = self.stream.receive(request, monotonic())
+        group_changes = self.stream.receive(request, time.monotonic())
         self._tell()
         if group_changes:
             for each in self._neighbours.values():
@@ -187,7 +186,7 @@ class StreamConnection:
         due: _Due = None
         if not self.stream.costly:
             try:
-                due = self.stream.poll(monotonic() if now is None else now)
+                due = self.stream.poll(time.monotonic() if now is None else now)
             except Exception as error:  # must not stop the caller from waking the other streams
                 due = error
             if due is None:
@@ -222,7 +221,7 @@ class StreamConnection:
             self._writing = True
             await self._send_in_turn()
             return
-        response = self.stream.poll(monotonic())
+        response = self.stream.poll(time.monotonic())
         if response is None:
             self._rest()
             return
@@ -240,9 +239,9 @@ class StreamConnection:
     async def _next(self) -> Response | None:
         """The next response; if it is costly, made in a turn (`Turns`)."""
         if not self.stream.costly:
-            return self.stream.poll(monotonic())
+            return self.stream.poll(time.monotonic())
         async with self._turns.turn():
-            return self.stream.poll(monotonic())
+            return self.stream.poll(time.monotonic())
 
     async def _send(self, response: Response | None) -> None:
         """Write this response, and those that become due meanwhile."""
@@ -271,7 +270,7 @@ class StreamConnection:
         if deadline < self._fires_at:  # else the timer fires early, finds nothing due, and is set again
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_later(deadline - monotonic(), self._tick)
+            self._timer = self._loop.call_later(deadline - time.monotonic(), self._tick)
             self._fires_at = deadline
 
     def _tell(self) -> None:

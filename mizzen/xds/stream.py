@@ -75,8 +75,6 @@ class Stream:
         self._quiet_goal: Snapshot | None = None
         self._quiet_until = inf
         self.untold: list[Event] = []
-        # False: no search for a bad resource is running, and no answer about missing names was cut short.
-        self._may_be_costly = False
         self._doubts: dict[str, Mapping[str, str | None]] = {}
         if only_type is None:
             left = group.interrupted.begin(client.node_id, self._warming)
@@ -107,10 +105,7 @@ class Stream:
     @property
     def costly(self) -> bool:
         """True if the next step is costly: many resources were rejected, or many names do not exist."""
-        if not self._may_be_costly:
-            return self.group.costly
-        self._may_be_costly = self._channels.troubled
-        return self.group.costly or self._channels.costly
+        return self.group.costly or (self._channels.may_be_costly and self._channels.costly)
 
     # In
 
@@ -157,8 +152,7 @@ class Stream:
                 self._quiet_goal = quiet
             return recovered is not None
         if reply is Reply.NACK and request.error is not None:
-            self._rejected(channel, outstanding, request.error.message, now)
-            return True
+            return self._rejected(channel, outstanding, request.error.message, now)
         return False
 
     def _note_warmth(self, content: ResponseContent, number: int) -> None:
@@ -218,12 +212,13 @@ class Stream:
             Subscribed(self.client, subscription.type_url, subscription.wildcard, subscription.names)
         )
 
-    def _rejected(self, channel: Channel, outstanding: Outstanding, message: str, now: float) -> None:
-        self._may_be_costly = True
+    def _rejected(self, channel: Channel, outstanding: Outstanding, message: str, now: float) -> bool:
+        """Search for the resource to blame; return True if it is known now."""
+        self._channels.may_be_costly = True
         subscription = channel.subscription
         if outstanding.target is channel.probe:
             subscription.rejected(outstanding, frozenset())
-            return  # the original bytes follow, and the client judges them in the same way
+            return False  # the original bytes follow, and the client judges them in the same way
         new_names = outstanding.new_names
         suspects = {r.name: r for r in outstanding.content.resources if r.name in new_names}
         if channel.retried is not None and channel.retried.name in suspects:
@@ -261,6 +256,7 @@ class Stream:
                 retried,
             )
         )
+        return bool(blamed)
 
     def _released(self, channel: Channel) -> RejectedResource | None:
         """The client has accepted a response: release the resource that was retried in it, if any."""
@@ -360,7 +356,8 @@ class Stream:
                 channel.move_on()  # no resource of that part is left
                 allowed = self._allowed(channel, target)
                 content = channel.due(allowed, self._substitute, self.dialect, now)
-            self._may_be_costly = self._may_be_costly or subscription.cut_short
+            if subscription.cut_short:
+                self._channels.may_be_costly = True
             if content is None:
                 if subscription.accepted is not None and subscription.accepted is subscription.sent:
                     self.group.accepted(subscription.asked, subscription.accepted)
@@ -482,25 +479,13 @@ class Stream:
 
     def _look_at_the_clock(self, now: float) -> None:
         for channel in self._channels.ranked:
-            if channel.deadline is None or channel.deadline > now or channel.overdue:
-                continue
-            channel.overdue = True
-            channel.deadline = None
-            outstanding = channel.subscription.outstanding
-            if outstanding is None:
-                continue
-            channel.culprits = probable_culprits(outstanding, self.channels)
-            waited = now - channel.sent_at
-            self.untold.append(
-                Stuck(
-                    self.client,
-                    channel.type_url,
-                    outstanding.content.version,
-                    outstanding.nonce,
-                    waited,
-                    channel.culprits,
+            late = channel.given_up(now)
+            if late is not None:
+                channel.culprits = culprits = probable_culprits(late, self.channels)
+                version, waited = late.content.version, now - channel.sent_at
+                self.untold.append(
+                    Stuck(self.client, channel.type_url, version, late.nonce, waited, culprits)
                 )
-            )
 
 
 def _is_all(response: Response, touched: frozenset[str]) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import PurePath
-from traceback import extract_tb
 
+from mizzen.config.faults import place
 from mizzen.incremental import Failure
 from mizzen.mesh.fault_search import shown_traceback
 
@@ -24,10 +23,9 @@ class Fault:
     def of(cls, failure: Failure) -> Fault:
         """Return the fault of a query that failed, or of a check."""
         kind = type(failure.error).__name__
-        place = extract_tb(failure.traceback)[-1]
         return cls(
             " ".join((failure.query, *map(_shown, failure.key))).rstrip(),
-            f"{kind} in {place.name} ({PurePath(place.filename).name}:{place.lineno})",
+            f"{kind} in {place(failure.traceback)}",
             f"{shown_traceback(failure.error)}{kind}",
         )
 

@@ -103,7 +103,8 @@ def test_a_document_that_mizzen_fails_to_check_is_refused_alone(monkeypatch: pyt
     assert files.hosts("x") == "./*"
     (message,) = files.messages()
     assert message.startswith(
-        "a:1: Sidecar/default/x cannot be checked: TypeError: unhashable type: 'dict' (test_config_store.py:"
+        "a:1: Sidecar/default/x cannot be checked: TypeError: unhashable type: 'dict' "
+        "in to_config (test_config_store.py:"
     ), message
     assert names(files.write(a=sidecar("x", "*/*"))) == (["x"], [])
     assert files.messages() == []
