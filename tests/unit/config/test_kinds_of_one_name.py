@@ -12,13 +12,17 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mizzen.config.group_kinds import SECRET
+from mizzen.config.document import GroupKind
+from mizzen.config.group_kinds import CONFIG_MAP, SECRET
 from mizzen.config.kinds import KINDS, Kind
+from mizzen.config.models.base import IstioModel
 
 ROOT = Path(__file__).parents[3]
 GROUP = "twins.example.org"
@@ -271,10 +275,22 @@ print(json.dumps(result))
 
 def twin_line(kind: Kind) -> str:
     """The line of `kinds.py` that serves the twin of a kind. That of Secret is no secret."""
-    model = f'SPECS["{kind.name}"]' if kind.has_spec else f"kubernetes.{kind.model.__name__}"
-    model = "kubernetes.ConfigMap" if kind.of == SECRET else model
+    model = KINDS[CONFIG_MAP].model if kind.of == SECRET else kind.model
+    imported = f'import_module("{model.__module__}").{model.__qualname__}'
     more = f"{kind.cluster_scoped}, {kind.has_spec}"
-    return f'    Kind(group_kinds.TWIN_{kind.name.upper()}, ("v1",), {model}, _no_rules, {more}),\n'
+    return f'    Kind(group_kinds.TWIN_{kind.name.upper()}, ("v1",), {imported}, _no_rules, {more}),\n'
+
+
+class Note(IstioModel):
+    """The content of a kind that is not Istio's."""
+
+
+def test_a_kind_that_is_not_of_istio_has_a_twin_too() -> None:
+    added = Kind(GroupKind("Note", "example.org"), ("v1",), Note, lambda _: [])
+    namespace = {"Kind": Kind, "import_module": import_module, "_no_rules": None}
+    namespace["group_kinds"] = SimpleNamespace(TWIN_NOTE=GroupKind("Note", GROUP))
+    [twin] = eval(f"[{twin_line(added)}]", namespace)
+    assert (twin.of, twin.model) == (GroupKind("Note", GROUP), Note)
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +305,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = "    _istio(group_kinds.VIRTUAL_SERVICE),\n"
     assert first in path.read_text()
     lines = "".join(map(twin_line, KINDS.values()))
-    path.write_text(path.read_text().replace(first, lines + first))
+    text = path.read_text().replace(first, lines + first)
+    path.write_text(
+        text.replace("from types import", "from importlib import import_module\nfrom types import", 1)
+    )
     return folder
 
 
