@@ -64,7 +64,9 @@ def analyze(
         found.update(fault.diagnostic for fault in faults)
     else:
         found.update(authorizer_diagnostics(mesh))
-    shown = in_reading_order(one for one in found if notices or one.severity is not Severity.INFO)
+    # A refused document is not absent: its own errors say what to do.
+    wanted = (one for one in found if one.missing is None or one.missing not in loaded.refused)
+    shown = in_reading_order(one for one in wanted if notices or one.severity is not Severity.INFO)
     _print(shown, output, given)
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in shown)
     warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in shown)

@@ -19,6 +19,7 @@ from mizzen.config import (
     parse_mesh_config,
 )
 from mizzen.config.codes import UNREADABLE
+from mizzen.config.document import ConfigKey
 from mizzen.config.group_kinds import CONFIG_MAP
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, parse_documents
 from mizzen.mesh.snapshot import Mesh
@@ -29,13 +30,15 @@ from mizzen.sources.files import FileSource
 class LoadedConfigs:
     """The content of files: the valid configurations, the settings of the mesh, and all diagnostics.
 
-    `documents` is the number of documents of kinds that a mesh reads, valid or not.
+    `documents` is the number of documents of kinds that a mesh reads, valid or not. `refused` are the keys of
+    those that are not valid.
     """
 
     configs: tuple[Config[Any], ...]
     mesh_config: MeshConfig
     diagnostics: tuple[Diagnostic, ...]
     documents: int = 0
+    refused: frozenset[ConfigKey] = frozenset()
 
     def mesh(self, *, certificates_served: bool = True) -> Mesh:
         """Return the mesh of the valid documents. `certificates_served`: workloads have certificates, as with
@@ -76,7 +79,10 @@ def load_configs(
         settings, found = read_mesh_config(mesh_config)
     else:
         settings = mesh_config_among(configs)
-    return LoadedConfigs(configs, settings or MeshConfig(), (*found, *store.diagnostics()), documents)
+    diagnostics = (*found, *store.diagnostics())
+    return LoadedConfigs(
+        configs, settings or MeshConfig(), diagnostics, documents, frozenset(store.refused())
+    )
 
 
 def read_mesh_config(path: str | os.PathLike[str]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:

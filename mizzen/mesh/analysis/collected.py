@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
-from mizzen.config.document import Config, FieldPath
+from mizzen.config.document import Config, ConfigKey, FieldPath
 from mizzen.mesh.visibility import HIDDEN, PUBLIC
 
 Found = tuple[Diagnostic, ...]
@@ -29,10 +29,16 @@ class Diagnostics:
         self.diagnostics: list[Diagnostic] = []
 
     def error(
-        self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
+        self,
+        code: str,
+        config: Config[Any],
+        path: FieldPath,
+        message: str,
+        *mentions: Origin | None,
+        missing: ConfigKey | None = None,
     ) -> None:
-        """Add a diagnostic about something that breaks traffic."""
-        self._add(Severity.ERROR, code, config, path, message, mentions)
+        """Add a diagnostic about something that breaks traffic; `missing` is the document that it lacks."""
+        self._add(Severity.ERROR, code, config, path, message, mentions, missing)
 
     def warning(
         self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
@@ -54,10 +60,11 @@ class Diagnostics:
         path: FieldPath,
         message: str,
         mentions: Iterable[Origin | None],
+        missing: ConfigKey | None = None,
     ) -> None:
         known = tuple(origin for origin in mentions if origin is not None)
         self.diagnostics.append(
-            Diagnostic(severity, code, message, config.origin_of(*path), path_text(path), known)
+            Diagnostic(severity, code, message, config.origin_of(*path), path_text(path), known, missing)
         )
 
     def at(self, current_origin: Callable[[Origin], Origin]) -> Found:

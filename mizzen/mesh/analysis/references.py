@@ -212,7 +212,11 @@ def _check_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics: D
                 f"did you mean {meant}?" if meant else "create it, or name one that exists (namespace/name)"
             )
             diagnostics.error(
-                "IST0101", rule.config, ("spec", "gateways", index), f"there is no Gateway {name}; {right}"
+                "IST0101",
+                rule.config,
+                ("spec", "gateways", index),
+                f"there is no Gateway {name}; {right}",
+                missing=key,
             )
 
 
@@ -229,6 +233,7 @@ def _check_delegates(mesh: AnalysedMesh, config: Config[VirtualService], diagnos
                 ("spec", "http", index, "delegate"),
                 f"there is no VirtualService {key.namespace}/{key.name} to delegate to, so this rule is "
                 f"dropped; {f'did you mean {meant}?' if meant else 'create it, or name one that exists'}",
+                missing=key,
             )
 
 

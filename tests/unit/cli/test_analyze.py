@@ -53,6 +53,31 @@ def test_an_error_has_its_line_its_code_and_the_nearest_name(mizzen: Command, tm
     assert "1 error" in ended.err
 
 
+REFUSED = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public}
+spec: {selector: {istio: [edge]}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: leaf}
+spec: {http: [{timeout: often, route: [{destination: {host: reviews}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: root}
+spec: {hosts: [reviews.example], gateways: [public, absent], http: [{delegate: {name: leaf}}]}
+"""
+
+
+def test_what_was_refused_is_not_called_absent(mizzen: Command, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(f"{SERVICE}---\n{REFUSED}")
+    ended = mizzen("analyze", tmp_path, "-o", "json")
+    errors = [each["path"] for each in json.loads(ended.out) if each["severity"] == "error"]
+    assert errors == ["spec.selector.istio", "spec.http[0].timeout", "spec.gateways[1]"]
+
+
 def test_what_is_right_is_silent(mizzen: Command, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(VIRTUAL_SERVICE.replace("weihgt", "weight"))
     (tmp_path / "service.yaml").write_text(SERVICE)
