@@ -43,6 +43,13 @@ def gateway_names(config: Config[Any]) -> tuple[str, str, str]:
     return config.name, f"{config.name}.{config.namespace}", f"{config.namespace}/{config.name}"
 
 
+def gateway_as_workload(name: str) -> UnknownCallerError:
+    """Return the error for the name of a gateway where that of a workload is asked for."""
+    return UnknownCallerError(
+        f'"{name}" is a gateway, not a workload; name it as a gateway (on the command line: --gateway {name})'
+    )
+
+
 class DeclaredCallers:
     """The proxies that the documents of a mesh imply: a sidecar beside each workload, and a gateway for each
     Gateway.
@@ -74,6 +81,8 @@ class DeclaredCallers:
         proxy = self.at(name) or self._of_service(name)
         if proxy is not None:
             return proxy
+        if any(name in gateway_names(config) for config in self._mesh.configs(GATEWAY)):
+            raise gateway_as_workload(name)
         raise UnknownCallerError(_unknown("workload", name, (key for key, _ in workloads)))
 
     def gateway(self, name: str) -> Proxy:

@@ -12,7 +12,13 @@ from typing import Any, Final
 from mizzen import xds
 from mizzen.explain.answer import Answer
 from mizzen.explain.answer_text import origins_text
-from mizzen.explain.callers import Callers, DeclaredCallers, UnknownCallerError, gateway_names
+from mizzen.explain.callers import (
+    Callers,
+    DeclaredCallers,
+    UnknownCallerError,
+    gateway_as_workload,
+    gateway_names,
+)
 from mizzen.explain.question import Question
 from mizzen.explain.served_proxy import ServedProxy
 from mizzen.explain.suspect_parts import suspect_places
@@ -116,7 +122,10 @@ class LiveCallers:
 
     def sidecar(self, name: str) -> Proxy:
         """Return the sidecar of a workload. Raises UnknownCallerError."""
-        return self._named(name, "sidecar") or self.at(name) or self._expected(self._declared.sidecar, name)
+        found = self._named(name, "sidecar") or self.at(name)
+        if found is None and self._named(name, "router") is not None:
+            raise gateway_as_workload(name)
+        return found or self._expected(self._declared.sidecar, name)
 
     def gateway(self, name: str) -> Proxy:
         """Return a proxy that serves the Gateway `name`, or whose own name it is. Raises
@@ -143,7 +152,7 @@ class LiveCallers:
             return find(name)
         except UnknownCallerError as error:
             connected = ", ".join(sorted(each.id for each in self._connected)[:_NAMED]) or "none"
-            raise UnknownCallerError(f"{error}; connected: {connected}") from None
+            raise UnknownCallerError(f"{error} (connected: {connected})") from None
 
 
 class _LiveServing:
@@ -188,7 +197,10 @@ class _LiveServing:
         current version Envoy has not accepted."""
         for proxy in dict.fromkeys(proxy for proxy, _, _ in self._on_the_way):
             if proxy not in self._streams:
-                yield f"{proxy.id} is not connected; this is what it would be sent"
+                yield (
+                    f"{proxy.id} is not connected; this is what it would be sent: it has no open stream to "
+                    "this server now, so the answer is computed from the configuration"
+                )
         for proxy, type_url, name in self._on_the_way:
             of_type = self._resources.get(proxy, {}).get(type_url)
             wanted = of_type.wanted.get(name) if of_type is not None else None
