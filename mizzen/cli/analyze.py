@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mizzen.cli.not_whole import exit_if_not_whole
 from mizzen.cli.options import MeshConfigPath, NoCertificates
 
 if TYPE_CHECKING:
     from mizzen.config.diagnostics import Diagnostic
-
-
-NOT_WHOLE = 3
-"""The exit code if a check failed, so that there may be more errors than are shown."""
 
 
 class Output(StrEnum):
@@ -75,14 +72,7 @@ def analyze(
         f"{_count(warnings, 'warning')}",
         err=True,
     )
-    for fault in failed:
-        typer.echo(
-            f"mizzen: a check failed, and what it would say is missing: {fault.part}: {fault.reason}; "
-            "this is a fault of Mizzen, please report it",
-            err=True,
-        )
-    if failed:
-        raise typer.Exit(NOT_WHOLE)
+    exit_if_not_whole(failed)
     if errors:
         raise typer.Exit(1)
 

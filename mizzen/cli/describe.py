@@ -10,10 +10,12 @@ import typer
 
 from mizzen.cli.admin_client import ADMIN, admin_address, ask
 from mizzen.cli.failure import Failure
+from mizzen.cli.not_whole import exit_if_not_whole
 from mizzen.cli.options import AdminAddress, FilesAsked, MeshConfigPath, MorePaths, NoCertificates
 
 if TYPE_CHECKING:
     from mizzen.explain.describe.description import Description
+    from mizzen.mesh.analysis import Fault
 
 
 class Output(StrEnum):
@@ -42,6 +44,7 @@ def describe(
 ) -> None:
     """Tell all about a service, workload or Gateway: ports, endpoints, TLS, rules, and what is odd.
 
+    Exit 3 if a check failed by a fault of Mizzen.
     With --config it reads files; else it asks a running server, which also knows the connected proxies.
     """
     from mizzen.cli.table_output import Output as Values
@@ -49,8 +52,9 @@ def describe(
     from mizzen.explain.describe.description_text import description_text
 
     paths = [*(config or ()), *(more or ())]
+    failed: list[Fault] = []
     if paths:
-        found = _of_files(name, paths, mesh_config, certificates_served=not no_certificates)
+        found = _of_files(name, paths, mesh_config, failed, certificates_served=not no_certificates)
     elif mesh_config is not None or no_certificates:
         raise Failure("--mesh-config and --no-certificates go with --config", exit_code=2)
     else:
@@ -59,10 +63,11 @@ def describe(
         typer.echo(description_text(found), nl=False)
     else:
         print_values(found.as_dict(), Values(output.value))
+    exit_if_not_whole(failed)
 
 
 def _of_files(
-    name: str, paths: list[Path], mesh_config: Path | None, *, certificates_served: bool
+    name: str, paths: list[Path], mesh_config: Path | None, failed: list[Fault], *, certificates_served: bool
 ) -> Description:
     from mizzen.cli.loading import load
     from mizzen.explain.describe.describe import UnknownNameError
@@ -72,7 +77,7 @@ def _of_files(
     loaded = load(paths, mesh_config)
     mesh = loaded.mesh(certificates_served=certificates_served)
     try:
-        return described(mesh, name, (*loaded.diagnostics, *analyze(mesh)))
+        return described(mesh, name, (*loaded.diagnostics, *analyze(mesh, failed.append)))
     except UnknownNameError as error:
         raise Failure(str(error), exit_code=2) from error
 

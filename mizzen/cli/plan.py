@@ -11,12 +11,14 @@ import typer
 
 from mizzen.cli.admin_client import ADMIN, admin_address, ask
 from mizzen.cli.failure import Failure
+from mizzen.cli.not_whole import exit_if_not_whole
 from mizzen.cli.options import AdminAddress, MeshConfigPath, NoCertificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from mizzen.config import Diagnostic, MeshConfig
+    from mizzen.mesh.analysis import Fault
     from mizzen.mesh.proxy.node import Proxy
     from mizzen.plan import Plan
     from mizzen.sources.two_versions import Files
@@ -63,8 +65,8 @@ def plan(
     """Tell what changed files change for each proxy, in meaning, with the lines of both sides.
 
     Exit 2 if something breaks: a destination without endpoints, a host that no longer matches, connections
-    that are cut, traffic that becomes plaintext, or that is refused; 1 if a document of NEW is refused; 0
-    otherwise.
+    that are cut, traffic that becomes plaintext, or that is refused; 1 if a document of NEW is refused; 3
+    if a check failed by a fault of Mizzen; 0 otherwise.
     """
     from mizzen.cli.loading import load_node
     from mizzen.config.diagnostics import Severity
@@ -83,6 +85,7 @@ def plan(
         where = found.known_as(str(diagnostic.origin))
         typer.echo(f"{diagnostic.severity}: {where}: {path}{diagnostic.message}", err=True)
     _print(found.plan, output)
+    exit_if_not_whole(found.failed)
     if found.plan.breaks:
         raise typer.Exit(BREAKS)
     if any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics):
@@ -91,11 +94,13 @@ def plan(
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A plan, the diagnostics of NEW, and the function from its files' internal names to the user's names."""
+    """A plan, the diagnostics of NEW, the function from its files' internal names to the user's names, and
+    the checks that failed."""
 
     plan: Plan
     diagnostics: Sequence[Diagnostic]
     known_as: Callable[[str], str]
+    failed: Sequence[Fault]
 
 
 def _with_files(
@@ -109,8 +114,9 @@ def _with_files(
     before = Mesh.build(versions.configs, versions.settings, certificates_served=certificates_served)
     after, _ = before.updated(versions.change, versions.new_settings)
     pairs = fleet(before, after, nodes, old_file=old.known_as, new_file=new.known_as)
-    refused = new_refusals(before, after, new.known_as)
-    return _Compared(plan(pairs, refused), versions.diagnostics, new.known_as)
+    failed: list[Fault] = []
+    refused = new_refusals(before, after, new.known_as, failed.append)
+    return _Compared(plan(pairs, refused), versions.diagnostics, new.known_as, failed)
 
 
 def _with_server(
@@ -131,7 +137,9 @@ def _with_server(
     before = served.mesh(compared)
     after, _ = before.updated(compared.change, settings or version.settings or served.mesh_config)
     pairs = fleet(before, after, nodes or served.proxies)
-    return _Compared(plan(pairs, new_refusals(before, after)), version.diagnostics, new.known_as)
+    failed: list[Fault] = []
+    refused = new_refusals(before, after, note=failed.append)
+    return _Compared(plan(pairs, refused), version.diagnostics, new.known_as, failed)
 
 
 def _sides(paths: list[Path], git: str, common: Iterable[Path]) -> tuple[Files, Files]:

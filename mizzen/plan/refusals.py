@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.mesh.analysis import refused_tls
+from mizzen.mesh.analysis import Fault, refused_tls
 from mizzen.mesh.snapshot import Mesh
 
 
-def new_refusals(old: Mesh, new: Mesh, new_file: Callable[[str], str] = str) -> Iterator[str]:
+def new_refusals(
+    old: Mesh,
+    new: Mesh,
+    new_file: Callable[[str], str] = str,
+    note: Callable[[Fault], None] | None = None,
+) -> Iterator[str]:
     """Yield where clients speak what workloads refuse in the new mesh, but did not in the old one.
 
-    `new_file` turns the internal name of a new file into the user's name for it.
+    `new_file` turns the internal name of a new file into the user's name for it. `note` is called for checks
+    that raise; without it, the exception is raised.
     """
-    known = {_meaning(each) for each in refused_tls(old)}
-    for diagnostic in refused_tls(new):
+    known = {_meaning(each) for each in refused_tls(old, note)}
+    for diagnostic in refused_tls(new, note):
         if _meaning(diagnostic) not in known:
             message = diagnostic.message
             for mention in diagnostic.mentions:

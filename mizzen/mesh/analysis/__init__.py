@@ -29,9 +29,10 @@ def analyze(mesh: Mesh, note: Callable[[Fault], None] | None = None) -> list[Dia
     return _found(mesh, CHECKS, note)
 
 
-def refused_tls(mesh: Mesh) -> list[Diagnostic]:
-    """Return the diagnostics about clients that speak what workloads refuse (IST0113, MZ0223), by place."""
-    return _found(mesh, REFUSED_TLS, None)
+def refused_tls(mesh: Mesh, note: Callable[[Fault], None] | None = None) -> list[Diagnostic]:
+    """Return the diagnostics about clients that speak what workloads refuse (IST0113, MZ0223), by place.
+    `note` as for `analyze`."""
+    return _found(mesh, REFUSED_TLS, note)
 
 
 def _found(mesh: Mesh, checks: Iterable[Check], note: Callable[[Fault], None] | None) -> list[Diagnostic]:

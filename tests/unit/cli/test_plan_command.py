@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mizzen.mesh import analysis
+from mizzen.mesh.analysis.checks import Check
 from tests.unit.cli.conftest import Command
 
 MESH = """\
@@ -120,3 +122,22 @@ def test_an_unknown_revision_is_said(mizzen: Command, tmp_path: Path) -> None:
     mesh = write(tmp_path / "mesh", mesh=MESH)
     ended = mizzen("plan", "--git", "nothing", mesh)
     assert (ended.code, ended.err) == (2, "mizzen: --git: no revision nothing\n")
+
+
+def test_a_check_that_raises_is_named_once_and_the_plan_is_printed(
+    mizzen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("quotes a secret")
+
+    check = Check("clients of service", lambda mesh: mesh.registry.services, failing)
+    monkeypatch.setattr(analysis, "REFUSED_TLS", (check,))
+    old = write(tmp_path / "old", mesh=MESH, workload=WORKLOAD)
+    new = write(tmp_path / "new", mesh=SLOWER, workload=WORKLOAD)
+    ended = mizzen("plan", old, new)
+    assert ended.code == 3
+    assert "timeout 3s to 9s" in ended.out
+    [fault] = ended.err.splitlines()
+    assert "clients of service default/shop" in fault
+    assert ": RuntimeError in failing (test_plan_command.py:" in fault
+    assert "secret" not in fault
