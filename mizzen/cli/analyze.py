@@ -54,12 +54,12 @@ def analyze(
     loaded = load(files, mesh_config, given)
     empty = Mesh.build((), loaded.mesh_config, certificates_served=not no_certificates)
     mesh, _, faults = updated_without_faults(empty, ConfigChange(tuple(loaded.configs)))
-    faults += untranslatable(mesh)
     failed: list[Fault] = []
+    faults += untranslatable(mesh, failed.append)
+    is_translatable = not (faults or failed)
     found = {*loaded.diagnostics, *mesh.diagnostics, *analyze_mesh(mesh, failed.append)}
-    if faults:
-        found.update(fault.diagnostic for fault in faults)
-    else:
+    found.update(fault.diagnostic for fault in faults)
+    if is_translatable:
         found.update(authorizer_diagnostics(mesh))
     # A refused document is not absent: its own errors say what to do.
     wanted = (one for one in found if one.missing is None or one.missing not in loaded.refused)

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SIDECAR, VIRTUAL_SERVICE
 from mizzen.config.validation.addresses import is_ip_address
+from mizzen.incremental import Failure
+from mizzen.mesh.analysis import Fault
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator.contained import ContainedTranslation
+from mizzen.translator.contained import ContainedTranslation, ProxyFaultError
 
 MOST_PROXIES: Final = 50
 """Largest number of sidecars, and of gateways, for which the mesh is translated, to limit the time."""
 
 
-def untranslatable(mesh: Mesh) -> tuple[Withheld, ...]:
-    """Translate `mesh` for invented sidecars and gateways; return the documents that make this fail."""
+def untranslatable(mesh: Mesh, note: Callable[[Fault], None] | None = None) -> tuple[Withheld, ...]:
+    """Translate `mesh` for invented sidecars and gateways; return the documents that make this fail.
+
+    If nothing can be translated for one, and no document is the cause, `note` is called. Without `note`,
+    ProxyFaultError is raised.
+    """
     translation = ContainedTranslation(mesh)
     # The list keeps the proxies alive: documents count as withheld only while their proxies exist.
     proxies = [*_sidecars(mesh), *_gateways(mesh)]
     for proxy in proxies:
-        translation.translate(proxy)
+        try:
+            translation.translate(proxy)
+        except ProxyFaultError as fault:
+            error = fault.__cause__
+            if note is None or not isinstance(error, Exception):
+                raise
+            note(
+                Fault.of(
+                    Failure(
+                        "translation for", (proxy.type, "of", proxy.namespace), error, error.__traceback__
+                    )
+                )
+            )
     return translation.withheld
 
 

@@ -13,6 +13,7 @@ from mizzen.mesh.analysis import checks
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.translator.translation import Translation
 from tests.self_signed import certificate_and_key, with_negative_serial
 from tests.unit.cli.conftest import Command
 
@@ -278,4 +279,20 @@ def test_a_check_that_raises_is_named_and_the_rest_is_found(
     assert summary == "2 documents checked: 1 error, 1 warning"
     assert "references of VirtualService/default/bad: RuntimeError in failing (test_analyze.py:" in fault
     assert "a fault of Mizzen" in fault
+    assert "secret" not in fault
+
+
+def test_a_proxy_that_cannot_be_translated_is_named_and_the_rest_is_found(
+    mizzen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("quotes a secret")
+
+    monkeypatch.setattr(Translation, "translate", failing)
+    (tmp_path / "rules.yaml").write_text(VIRTUAL_SERVICE.replace("weihgt", "weight"))
+    ended = mizzen("analyze", tmp_path)
+    assert ended.code == 3
+    assert "IST0101" in ended.out
+    _, fault = ended.err.splitlines()
+    assert "translation for sidecar of default: RuntimeError in failing (test_analyze.py:" in fault
     assert "secret" not in fault

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mizzen.config import ConfigStore, parse_documents
+from mizzen.mesh.analysis import Fault
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.scope import scopes
 from mizzen.mesh.snapshot import Mesh
@@ -343,6 +344,31 @@ def test_documents_are_tried_before_anyone_serves_them(fails: Any) -> None:
     fails(is_bad)
     found = untranslatable(World(a=service("a"), b=service("b", 666)).mesh)
     assert [str(one.key) for one in found] == ["Service/default/b"]
+
+
+def test_a_proxy_that_no_document_explains_is_noted_and_the_others_are_tried(
+    fails: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails(is_bad)
+    translate = Translation.translate
+
+    def raising(self: Translation, proxy: Proxy) -> Any:
+        if proxy.namespace == "odd":
+            raise RuntimeError("quotes a secret")
+        return translate(self, proxy)
+
+    monkeypatch.setattr(Translation, "translate", raising)
+    odd = service("a")
+    odd["metadata"]["namespace"] = "odd"
+    mesh = World(a=odd, b=service("b", 666)).mesh
+    noted: list[Fault] = []
+    found = untranslatable(mesh, noted.append)
+    assert [str(one.key) for one in found] == ["Service/default/b"]
+    [fault] = noted
+    assert fault.part == "translation for sidecar of odd"
+    assert fault.reason.startswith("RuntimeError in raising (test_contained.py:")
+    with pytest.raises(ProxyFaultError):
+        untranslatable(mesh)
 
 
 def test_gateways_are_tried_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
