@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let the cycle collector look only at what tests make: a visit to all else takes a tenth of a second."""
+    """Let the cycle collector look only at what tests make: a visit to all else takes half a second."""
     gc.collect()
     gc.freeze()
     gc.enable()

@@ -198,8 +198,8 @@ class _LiveServing:
         for proxy in dict.fromkeys(proxy for proxy, _, _ in self._on_the_way):
             if proxy not in self._streams:
                 yield (
-                    f"{proxy.id} is not connected; this is what it would be sent: it has no open stream to "
-                    "this server now, so the answer is computed from the configuration"
+                    f"{proxy.id} is not connected: it has no open stream to this server now, so the answer "
+                    "is computed from the configuration"
                 )
         for proxy, type_url, name in self._on_the_way:
             of_type = self._resources.get(proxy, {}).get(type_url)

@@ -36,7 +36,7 @@ async def test_a_running_server_tells_where_a_call_goes(tmp_path: Path) -> None:
         assert f"{mesh.config / 'rules.yaml'}:7" in out
         assert "client.default is not connected" not in out
         assert "2. sidecar of the server, shop-v1.default" in out
-        assert "shop-v1.default is not connected; this is what it would be sent" in out
+        assert "shop-v1.default is not connected: it has no open stream to this server" in out
 
         code, out, _ = await mizzen(*ask, "-o", "json")
         answer = json.loads(out)
