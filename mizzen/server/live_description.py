@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 from mizzen import xds
@@ -37,21 +37,30 @@ class LiveDescription:
         return replace(found, facts=(*found.facts, self._proxies(found)))
 
     def _proxies(self, found: Description) -> tuple[str, str]:
-        connected = dict(self._connected())
+        sidecars, gateways = self._connected("sidecar"), self._connected("router")
+
+        def client_at(address: str, *, gateway: bool) -> xds.ClientStatus | None:
+            return (gateways.get(address) if gateway else None) or sidecars.get(address)
+
         if found.kind == "service":
-            here = sum(each.address in connected for each in found.endpoints)
+            here = sum(client_at(each.address, gateway=each.gateway) is not None for each in found.endpoints)
             return "proxies", f"{here} of {len(found.endpoints)} endpoints have one that is connected"
-        client = next((connected[each] for each in found.addresses if each in connected), None)
+        clients = (client_at(each, gateway=found.gateway) for each in found.addresses)
+        client = next(filter(None, clients), None)
         if client is not None:
             return "proxy", self._state(client)
         seconds = self._seconds_gone(found.name)
         return "proxy", f"gone {seconds:.0f} s ago" if seconds is not None else "not connected"
 
-    def _connected(self) -> Iterator[tuple[str, xds.ClientStatus]]:
-        for client in self._clients.clients():
-            proxy = self._control_plane.proxy_of(client.group)
-            if proxy is not None:
-                yield from ((address, client) for address in proxy.ip_addresses)
+    def _connected(self, kind: str) -> dict[str, xds.ClientStatus]:
+        """Return the connected proxies of a type by their addresses: a gateway may stand at the address of a
+        workload that it is not the proxy of."""
+        return {
+            address: client
+            for client in self._clients.clients()
+            if (proxy := self._control_plane.proxy_of(client.group)) is not None and proxy.type == kind
+            for address in proxy.ip_addresses
+        }
 
     def _state(self, client: xds.ClientStatus) -> str:
         behind = sum(

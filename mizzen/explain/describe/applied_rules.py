@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from mizzen.config import group_kinds
+from mizzen.config import group_kinds, models
 from mizzen.config.document import Config
 from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY
 from mizzen.explain.describe.description import AppliedRule, RulePart
@@ -58,10 +58,15 @@ def service_rules(mesh: Mesh, service: Service) -> Documents:
 def workload_rules(mesh: Mesh, namespace: str, labels: Mapping[str, str]) -> Documents:
     """Return the documents that select a workload."""
     found = dict(_of_workloads(mesh, [(namespace, labels)]))
-    for config in mesh.gateways_selecting(labels):
-        if config.spec.selector:
-            found[config] = applied(mesh, config, "it serves this Gateway", servers(mesh, config))
+    for config in gateways_served(mesh, labels):
+        found[config] = applied(mesh, config, "it serves this Gateway", servers(mesh, config))
     return found
+
+
+def gateways_served(mesh: Mesh, labels: Mapping[str, str]) -> list[Config[models.Gateway]]:
+    """Return the Gateways whose selector names labels of a workload. A Gateway without a selector is for
+    every gateway, and does not say that the workload is one."""
+    return [config for config in mesh.gateways_selecting(labels) if config.spec.selector]
 
 
 def subsets_of(mesh: Mesh, service: Service, endpoint: Endpoint) -> tuple[str, ...]:

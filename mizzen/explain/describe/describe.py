@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, VIRTUAL_SERVICE
 from mizzen.explain.callers import gateway_names
-from mizzen.explain.describe.applied_rules import Documents, service_rules, subsets_of, workload_rules
+from mizzen.explain.describe.applied_rules import (
+    Documents,
+    gateways_served,
+    service_rules,
+    subsets_of,
+    workload_rules,
+)
 from mizzen.explain.describe.description import Description, EndpointLine, Oddity, PortLine
 from mizzen.explain.describe.gateway import (
     GatewayConfig,
@@ -137,6 +143,7 @@ def _endpoint(mesh: Mesh, service: Service, endpoint: Endpoint) -> EndpointLine:
         str(endpoint.health),
         str(endpoint.locality),
         _places(mesh, [endpoint.origin] if endpoint.origin is not None else []),
+        bool(gateways_served(mesh, dict(endpoint.labels))),
     )
 
 
@@ -190,6 +197,7 @@ def _workload(mesh: Mesh, workload: Workload, diagnostics: Sequence[Diagnostic])
             *(odd for service in services for odd in tls_oddities(mesh, service)),
             *_told(diagnostics, rules, declared, (workload.key.name, workload.key.namespace)),
         ),
+        bool(gateways_served(mesh, labels)),
     )
 
 

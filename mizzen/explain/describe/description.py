@@ -27,7 +27,7 @@ class PortLine:
 
 @dataclass(frozen=True, slots=True)
 class EndpointLine:
-    """An endpoint of a service, and the `subsets` to which it belongs."""
+    """An endpoint of a service, and the `subsets` to which it belongs. `gateway`: it serves a Gateway."""
 
     address: str
     workload: str
@@ -36,6 +36,7 @@ class EndpointLine:
     health: str
     locality: str
     origins: tuple[str, ...]
+    gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class Oddity:
 class Description:
     """A service, a workload or a gateway (`kind`). Places are `file:line`.
 
-    `facts` are short texts by title. Only a service has `endpoints`.
+    `facts` are short texts by title. Only a service has `endpoints`. `gateway`: the workload serves a
+    Gateway.
     """
 
     kind: str
@@ -83,6 +85,7 @@ class Description:
     endpoints: tuple[EndpointLine, ...]
     rules: tuple[AppliedRule, ...]
     odd: tuple[Oddity, ...]
+    gateway: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -107,6 +110,7 @@ class Description:
                 for each in values["rules"]
             ),
             tuple(Oddity(**_tuples(each)) for each in values["odd"]),
+            values["gateway"],
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from mizzen import xds
 from mizzen.explain.describe.description import Description
 from tests.unit.docs.shown_commands import printed
 from tests.unit.server.test_process import NODE_ID, SOTW, Running, options, served
@@ -79,6 +80,33 @@ async def test_it_says_what_is_in_force_and_who_is_connected(
             values, _ = json.JSONDecoder().raw_decode(out[out.index("{\n") :])
             assert Description.from_dict(values).odd == service.odd
         await fact_until(running, "ingress", "proxy", "gone ")
+
+
+BESIDE_THE_GATEWAY = """\
+---
+apiVersion: v1
+kind: Service
+metadata: {name: books, namespace: edge}
+spec: {selector: {app: books}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: books-1, namespace: edge}
+spec: {address: ADDRESS, labels: {app: books}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: every-gateway, namespace: edge}
+spec: {servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: [books.example]}]}
+""".replace("ADDRESS", NODE_ID.split("~")[1])
+
+
+async def test_a_gateway_at_the_address_of_a_workload_is_not_its_proxy(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text(GATEWAY + BESIDE_THE_GATEWAY)
+    async with served(options(tmp_path)) as running, running.stream(xds.type_urls.LISTENER):
+        workload, service = await description(running, "books-1"), await description(running, "books")
+        assert dict(workload.facts)["proxy"] == "not connected"
+        assert dict(service.facts)["proxies"].startswith("0 of 1 endpoints")
 
 
 async def test_a_name_that_is_not_there_is_said(tmp_path: Path) -> None:
