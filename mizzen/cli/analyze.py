@@ -61,8 +61,8 @@ def analyze(
     found.update(fault.diagnostic for fault in faults)
     if is_translatable:
         found.update(authorizer_diagnostics(mesh))
-    # A refused document is not absent: its own errors say what to do.
-    wanted = (one for one in found if one.missing is None or one.missing not in loaded.refused)
+    refused = {*loaded.refused, *(fault.key for fault in faults)}
+    wanted = (one for one in found if not one.follows_from(refused))
     shown = in_reading_order(one for one in wanted if notices or one.severity is not Severity.INFO)
     _print(shown, output, given)
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in shown)

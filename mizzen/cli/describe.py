@@ -76,8 +76,9 @@ def _of_files(
 
     loaded = load(paths, mesh_config)
     mesh = loaded.mesh(certificates_served=certificates_served)
+    found = (one for one in analyze(mesh, failed.append) if not one.follows_from(loaded.refused))
     try:
-        return described(mesh, name, (*loaded.diagnostics, *analyze(mesh, failed.append)))
+        return described(mesh, name, (*loaded.diagnostics, *found))
     except UnknownNameError as error:
         raise Failure(str(error), exit_code=2) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -66,6 +66,11 @@ class Diagnostic:
     path: str = ""
     mentions: tuple[Origin, ...] = field(default=(), compare=False, repr=False)
     missing: ConfigKey | None = field(default=None, compare=False, repr=False)
+
+    def follows_from(self, refused: Container[ConfigKey]) -> bool:
+        """Return True if the diagnostic calls a refused document absent. It is not shown then, because the
+        errors of that document say what to do."""
+        return self.missing is not None and self.missing in refused
 
     def current(self, current_origin: Callable[[Origin], Origin]) -> Diagnostic:
         """Return the diagnostic with current lines; `current_origin` returns where an origin stands now."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from mizzen.config import Diagnostic
 from mizzen.config.diagnostics import reading_order
+from mizzen.config.store import Refusal
 from mizzen.mesh.analysis import Analysis, Fault
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
@@ -35,6 +36,12 @@ class Analysed:
         ]
         now = [one.current(mesh.current_origin) for one in named]
         return Analysed(mesh, self.diagnostics.updated(named, now, reading_order))
+
+    def shown(self, refused: Iterable[Refusal]) -> ChunkedSequence[Diagnostic]:
+        """Return the diagnostics without those that follow from refused documents."""
+        keys = {one.key for one in refused}
+        hidden = [one for one in self.diagnostics if one.follows_from(keys)] if keys else []
+        return self.diagnostics.updated(hidden, (), reading_order)
 
 
 class Analyst:

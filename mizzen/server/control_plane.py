@@ -201,7 +201,7 @@ class ControlPlane:
     def _collect(self) -> None:
         """Collect the diagnostics of all sources."""
         self._diagnostics.replace("configuration", self._configured.diagnostics)
-        self._diagnostics.replace("analysis", self._analysed.diagnostics)
+        self._diagnostics.replace("analysis", self._analysed.shown(self._configured.refused))
         untranslated = [one.diagnostic.current(self.current_origin) for one in self._untranslated.withheld]
         self._diagnostics.replace("translation", untranslated)
         # Most proxies share the same tuple: it counts once.

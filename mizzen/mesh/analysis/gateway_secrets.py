@@ -125,6 +125,7 @@ def _unusable(named: _Named, secret: Config[Any], problem: str, diagnostics: Dia
 
 def _no_secret(mesh: AnalysedMesh, named: _Named, diagnostics: Diagnostics) -> None:
     name, namespace = named.name, named.namespace
+    key = SECRET.key(namespace, name)
     other = min(mesh.namespaces_with_secret(name), default=None)
     there = mesh.secret(other, name) if other is not None else None
     if there is not None:
@@ -132,14 +133,15 @@ def _no_secret(mesh: AnalysedMesh, named: _Named, diagnostics: Diagnostics) -> N
             f"Secret {name} ({there.origin}) is in namespace {other}, and only proxies of that namespace get "
             f"it; put it into namespace {namespace}, that of the proxies that the Gateway selects"
         )
-        diagnostics.error("IST0101", named.gateway, named.path, message, there.origin)
+        diagnostics.error("IST0101", named.gateway, named.path, message, there.origin, missing=key)
         return
-    meant = mesh.near_document(SECRET.key(namespace, name))
+    meant = mesh.near_document(key)
     where = f"in namespace {namespace}, that" if named.known else "in the namespace"
     right = (
         f"did you mean {meant}?" if meant else f"create it {where} of the proxies that the Gateway selects"
     )
-    diagnostics.error("IST0101", named.gateway, named.path, f"there is no Secret {name}; {right}")
+    message = f"there is no Secret {name}; {right}"
+    diagnostics.error("IST0101", named.gateway, named.path, message, missing=key)
 
 
 def _notice_elsewhere(named: _Named, secret: Config[Any], diagnostics: Diagnostics) -> None:

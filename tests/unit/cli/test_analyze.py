@@ -69,6 +69,20 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: root}
 spec: {hosts: [reviews.example], gateways: [public, absent], http: [{delegate: {name: leaf}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: secure}
+spec:
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: ["*"]
+    tls: {mode: SIMPLE, credentialName: odd}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: odd}
+data: {tls.crt: 5}
 """
 
 
@@ -76,7 +90,7 @@ def test_what_was_refused_is_not_called_absent(mizzen: Command, tmp_path: Path) 
     (tmp_path / "rules.yaml").write_text(f"{SERVICE}---\n{REFUSED}")
     ended = mizzen("analyze", tmp_path, "-o", "json")
     errors = [each["path"] for each in json.loads(ended.out) if each["severity"] == "error"]
-    assert errors == ["spec.selector.istio", "spec.http[0].timeout", "spec.gateways[1]"]
+    assert errors == ["spec.selector.istio", "spec.http[0].timeout", "spec.gateways[1]", "data[tls.crt]"]
 
 
 def test_what_is_right_is_silent(mizzen: Command, tmp_path: Path) -> None:

@@ -183,6 +183,42 @@ async def test_every_other_mesh_is_analysed(running: Running, monkeypatch: pytes
     assert len(analysed) == count + 1, "a file that says the same leaves the mesh"
 
 
+BOUND = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: bound}
+spec: {hosts: [a.example], gateways: [edge], http: [{redirect: {uri: /}}]}
+"""
+MALFORMED = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {servers: never}
+"""
+
+
+@pytest.mark.usefixtures("unheld")
+async def test_a_refused_gateway_is_not_called_absent(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_plane, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(control_plane, "REST_AFTER_ANALYSIS", 0)
+
+    def errors() -> list[str]:
+        return [one.path for one in running.plane.view.diagnostics if one.severity is Severity.ERROR]
+
+    await running.plane.begin({"bound.yaml": parse_documents(BOUND.encode(), "bound.yaml")})
+    looking = asyncio.create_task(running.plane.keep_analysed())
+    async with asyncio.timeout(60):
+        while errors() != ["spec.gateways[0]"]:
+            await asyncio.sleep(0.01)
+        await running.plane.take({"edge.yaml": parse_documents(MALFORMED.encode(), "edge.yaml")})
+        assert errors() == ["spec.servers"]
+        await running.plane.take({"edge.yaml": None})
+        assert errors() == ["spec.gateways[0]"]
+    looking.cancel()
+
+
 @pytest.mark.usefixtures("unheld")
 async def test_a_check_that_fails_for_one_document_is_logged_once_and_the_rest_is_found(
     running: Running, monkeypatch: pytest.MonkeyPatch
