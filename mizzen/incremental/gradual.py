@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from collections.abc import Set as AbstractSet
 from itertools import islice
+from traceback import clear_frames
 from typing import Generic, TypeVar
 
 from mizzen.incremental.collection import Collection
-from mizzen.incremental.database import Database, Failure
+from mizzen.incremental.database import CheckError, Database, Failure
 from mizzen.incremental.node import mark
 from mizzen.incremental.query import Query
 from mizzen.persistent import LayeredDict
@@ -22,7 +23,7 @@ Value = TypeVar("Value")
 class Gradual(Generic[Key, Source, Value]):
     """What `function(key, member)` returns for each member of `source`, but None. Other reads of the function
     are recorded. Only `go_on` does the work, some members at a time: for functions that take long. If a
-    function raises, what it returned last stays."""
+    function raises, also what queries do not remember, what it returned last stays."""
 
     __slots__ = ("_query", "_seen", "_source", "results")
 
@@ -60,7 +61,13 @@ class Gradual(Generic[Key, Source, Value]):
             node, before = query.node((key,)), self.results.get(key)
             result, node.is_watched = None, False
             if key in self._seen:
-                node.refresh()
+                try:
+                    node.refresh()
+                except CheckError:
+                    raise
+                except Exception as error:
+                    clear_frames(error.__traceback__)  # after a MemoryError they may hold very much
+                    node.fail(error)
                 failed = isinstance(node.value, Failure)
                 result = before if failed else node.value
                 node.is_watched = failed or bool(node.reads)

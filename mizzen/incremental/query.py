@@ -150,6 +150,13 @@ class Derived(Node, Generic[Value]):
             self.value = value
         self.state = CLEAN
 
+    def fail(self, error: Exception) -> None:
+        """Take as the value, until `Database.retry_failures`, a failure with the error that `refresh` raised.
+        Only for a node without readers: what it read is not up to date."""
+        self.value = Failure(self.owner.name, self.key, error, error.__traceback__)
+        self.owner.database.failed[self] = None
+        self.state = CLEAN
+
     def _set_reads(self, reads: tuple[Node, ...]) -> None:
         before = self.reads
         if reads == before:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 import pytest
 
 from mizzen.incremental import Database, Gradual, Grouped, Query, Table, Union, WriteError
@@ -224,3 +226,31 @@ class TestGradual:
         assert list(parts.due) == [("b",)]
         table.discard("b")
         assert (parts.go_on(100), parts.results, database.failures) == (["b"], {"a": 2, "c": 10}, [])
+
+    def test_a_failure_that_queries_do_not_remember_stays_with_its_member(self, database: Database) -> None:
+        members, read = Table[str, int](database, "members"), Table[str, int](database, "read")
+        lacks: list[str] = []
+        used: list[ref[object]] = []
+
+        def doubled(key: str) -> int:
+            number = read[key]
+            if key in lacks:
+                much = LayeredDict[str, int]()
+                used.append(ref(much))
+                raise MemoryError
+            return number * 2
+
+        query = Query(database, "doubled", doubled)
+        results = Gradual(database, "results", members, lambda key, _: query(key))
+        members["a"], members["b"], read["a"], read["b"] = 0, 0, 1, 1
+        assert (results.go_on(100), results.results) == (["a", "b"], {"a": 2, "b": 2})
+        read["a"], read["b"] = 5, 5
+        lacks.append("a")
+        assert (results.go_on(100), results.results) == (["b"], {"a": 2, "b": 10})
+        assert [(failure.query, failure.key) for failure in database.failures] == [("results", ("a",))]
+        assert used[0]() is None, "the failure holds no memory"
+        assert not results.due
+        lacks.clear()
+        assert query("a") == 10, "the query does not remember it"
+        database.retry_failures()
+        assert (results.go_on(100), results.results, database.failures) == (["a"], {"a": 10, "b": 10}, [])

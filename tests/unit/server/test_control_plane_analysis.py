@@ -220,8 +220,9 @@ async def test_a_refused_gateway_is_not_called_absent(
 
 
 @pytest.mark.usefixtures("unheld")
+@pytest.mark.parametrize("recurses", [False, True], ids=["raises", "recurses"])
 async def test_a_check_that_fails_for_one_document_is_logged_once_and_the_rest_is_found(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running, monkeypatch: pytest.MonkeyPatch, *, recurses: bool
 ) -> None:
     monkeypatch.setattr(control_plane, "SETTLED_SECONDS", 0.0)
     monkeypatch.setattr(control_plane, "REST_AFTER_ANALYSIS", 0)
@@ -229,6 +230,8 @@ async def test_a_check_that_fails_for_one_document_is_logged_once_and_the_rest_i
 
     def failing(mesh: Any, rule: Any, diagnostics: Any) -> None:
         if rule.config.name == "bad":
+            if recurses:
+                failing(mesh, rule, diagnostics)
             raise RuntimeError(f"secret {rule.config.name}")
         look(mesh, rule, diagnostics)
 
@@ -246,6 +249,7 @@ async def test_a_check_that_fails_for_one_document_is_logged_once_and_the_rest_i
     faults = [line for line in lines if "a fault of Mizzen" in line["event"]]
     assert [line["part"] for line in faults] == ["references of VirtualService/default/bad"]
     assert "in failing" in faults[0]["traceback"]
+    assert faults[0]["traceback"].endswith("RecursionError" if recurses else "RuntimeError")
     assert "secret bad" not in str(faults)
     assert running.value("mizzen_translation_failures_total") == 1
 
