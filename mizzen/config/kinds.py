@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -10,13 +10,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mizzen.config import group_kinds, kubernetes
-from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config, GroupKind
 from mizzen.config.mesh_config_text import validate_config_map
 from mizzen.config.models import SPECS
-from mizzen.config.validation import VALIDATORS
-
-Validate = Callable[[Config[Any]], list[Diagnostic]]
+from mizzen.config.validation import VALIDATORS, Validator
+from mizzen.config.validation.place import Place
 
 NETWORKING_VERSIONS: Final = ("v1alpha3", "v1beta1", "v1")
 SECURITY_VERSIONS: Final = ("v1beta1", "v1")
@@ -60,7 +58,7 @@ class Kind:
     of: GroupKind
     versions: tuple[str, ...]
     model: type[BaseModel]
-    validate: Validate
+    validate: Validator
     cluster_scoped: bool = False
     has_spec: bool = True
     """Whether the model describes `spec` (Istio's kinds) or the whole document (Kubernetes' kinds)."""
@@ -84,9 +82,8 @@ class Kind:
         return self.of.group
 
 
-def _no_rules(_: Config[Any]) -> list[Diagnostic]:
+def _no_rules(_: Config[Any], place: Place) -> None:
     """Accept all that the model accepts: Kubernetes checks these kinds."""
-    return []
 
 
 def _istio(of: GroupKind, versions: tuple[str, ...] = NETWORKING_VERSIONS) -> Kind:
@@ -98,7 +95,7 @@ def _security(of: GroupKind) -> Kind:
 
 
 def _kubernetes(
-    of: GroupKind, model: type[BaseModel], validate: Validate = _no_rules, *, cluster_scoped: bool = False
+    of: GroupKind, model: type[BaseModel], validate: Validator = _no_rules, *, cluster_scoped: bool = False
 ) -> Kind:
     return Kind(of, ("v1",), model, validate, cluster_scoped, has_spec=False)
 

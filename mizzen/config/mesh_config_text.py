@@ -12,6 +12,7 @@ from mizzen.config.mesh_config_rules import check_mesh_config, check_networks
 from mizzen.config.mesh_networks import MeshNetworks
 from mizzen.config.schema_fields import fields_of, nearest_field
 from mizzen.config.settings_text import TextStart, parse_settings
+from mizzen.config.validation.place import Place
 
 UNSERVED_FIELDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
@@ -177,6 +178,6 @@ def _no_field_of_networks(field: FieldPath) -> str:
     return "is not a field of MeshNetworks and takes no effect" + nearest_field(MeshNetworks, field)
 
 
-def validate_config_map(config: Config[Any]) -> list[Diagnostic]:
-    """Return what is wrong with the settings in the ConfigMap `istio`."""
-    return list(mesh_config_of(config)[1])
+def validate_config_map(config: Config[Any], place: Place) -> None:
+    """Report what is wrong with the settings in the ConfigMap `istio`."""
+    place.diagnostics += mesh_config_of(config)[1]

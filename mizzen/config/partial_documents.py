@@ -6,14 +6,13 @@ fields, and the rules of its kind check the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import FieldPath
-from mizzen.config.schema_errors import as_written, place
+from mizzen.config.schema_errors import as_written
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,21 +36,6 @@ def without_malformed(model: type[Model], content: Any) -> tuple[Model, frozense
             removed |= paths
             content = _without(content, paths)
     return None
-
-
-def elsewhere(
-    diagnostics: Iterable[Diagnostic], prefix: FieldPath, removed: Iterable[FieldPath]
-) -> Iterator[Diagnostic]:
-    """Yield the diagnostics that are unrelated to the fields that were taken out: neither inside such a
-    field, nor about a value that contains one."""
-    places = [place((*prefix, *path)) for path in removed]
-    for diagnostic in diagnostics:
-        if not any(_within(diagnostic.path, each) or _within(each, diagnostic.path) for each in places):
-            yield diagnostic
-
-
-def _within(path: str, outer: str) -> bool:
-    return path == outer or not outer or (path.startswith(outer) and path[len(outer)] in ".[")
 
 
 def _removable(content: Any, path: FieldPath) -> FieldPath:

@@ -15,10 +15,11 @@ from mizzen.config.document import Config, Document, FieldPath
 from mizzen.config.group_kinds import SECRET
 from mizzen.config.kinds import KINDS, Kind
 from mizzen.config.names import label_key_error, label_value_error
-from mizzen.config.partial_documents import elsewhere, without_malformed
+from mizzen.config.partial_documents import without_malformed
 from mizzen.config.scalars import describe
 from mizzen.config.schema_errors import place, schema_diagnostics
 from mizzen.config.schema_fields import nearest
+from mizzen.config.validation.place import Place
 
 _TOP_LEVEL: Final = ("apiVersion", "kind", "metadata", "spec", "status")
 
@@ -39,7 +40,7 @@ def to_config(document: Document) -> tuple[Config[Any] | None, tuple[Diagnostic,
         rest = without_malformed(kind.model, document.content.get("spec") or {})
         if rest is None:
             return None, tuple(found)
-        spec, removed = rest
+        spec, removed = rest[0], frozenset(("spec", *path) for path in rest[1])
     elif spec is None:
         return None, tuple(found)
     config: Config[Any] = Config(
@@ -54,7 +55,7 @@ def to_config(document: Document) -> tuple[Config[Any] | None, tuple[Diagnostic,
         annotations,
         created,
     )
-    found.extend(elsewhere(kind.validate(config), ("spec",), removed))
+    kind.validate(config, Place(config, ("spec",) if kind.has_spec else (), found, removed))
     valid = all(each.severity is not Severity.ERROR for each in found)
     return (config if valid else None), tuple(found)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config
 from mizzen.config.validation.annotations import check_annotations
 from mizzen.config.validation.authorization_policy import check_authorization_policy
@@ -25,20 +24,19 @@ from mizzen.config.validation.unserved_fields import check_unserved_fields
 from mizzen.config.validation.virtual_service import check_virtual_service
 from mizzen.config.validation.workload import check_workload_entry, check_workload_group
 
-Validator = Callable[[Config[Any]], list[Diagnostic]]
-"""Returns all that is wrong with a configuration, in the order of its fields where the rules have one."""
+Validator = Callable[[Config[Any], Place], None]
+"""Reports, at the place of the spec, all that is wrong with a configuration, in the order of its fields where
+the rules have one."""
 
 
-def _validator(check: Callable[[Config[Any], Place], None]) -> Validator:
+def _validator(check: Validator) -> Validator:
     """Return a validator that checks the kind's own rules and the rules that all kinds share."""
 
-    def validate(config: Config[Any]) -> list[Diagnostic]:
-        place = Place(config)
+    def validate(config: Config[Any], place: Place) -> None:
         check_annotations(config, place.diagnostics)
         check(config, place)
         check_deprecated_fields(config, place)
         check_unserved_fields(config, place)
-        return place.diagnostics
 
     return validate
 

@@ -102,7 +102,7 @@ def _check_action(policy: AuthorizationPolicy, place: Place) -> None:
             (place / "provider" / "name").error(
                 "the external authorizer is missing; write the name of one of MeshConfig's extensionProviders"
             )
-    elif policy.provider is not None:
+    elif policy.provider is not None and not place.lost("action"):
         (place / "provider").error(f"provider is for action CUSTOM, not for {action}; leave it out")
 
 

@@ -33,7 +33,7 @@ def check_client_tls(tls: ClientTLSSettings | None, place: Place) -> None:
         for field in _FILES:
             if getattr(tls, field):
                 (place / camel_case(field)).error("the credential of credentialName holds this; leave it out")
-    elif tls.mode is ClientTLSMode.MUTUAL:
+    elif tls.mode is ClientTLSMode.MUTUAL and not place.lost("credentialName"):
         if not tls.client_certificate:
             (place / "clientCertificate").error("mode MUTUAL needs the client's certificate; write its file")
         if not tls.private_key:

@@ -56,7 +56,7 @@ def _warn_of_trust(rule: DestinationRule, place: Place) -> None:
     policy = rule.traffic_policy
     if policy is None:
         return
-    has_selector = rule.workload_selector is not None
+    has_selector = rule.workload_selector is not None or place.spec.lost("workloadSelector")
     warn_of_trust(policy.tls, place / "tls", "IST0128", has_selector=has_selector)
     for index, port_policy in enumerate(policy.port_level_settings):
         here = place / "portLevelSettings" / index / "tls"
@@ -83,9 +83,8 @@ def _check_blocks(policy: TrafficPolicy | PortTrafficPolicy, place: Place) -> No
     detection = policy.outlier_detection
     check_outlier_detection(detection, place / "outlierDetection")
     check_connection_pool(policy.connection_pool, place / "connectionPool")
-    check_load_balancer(
-        policy.load_balancer, place / "loadBalancer", has_outlier_detection=detection is not None
-    )
+    has_detection = detection is not None or place.lost("outlierDetection")
+    check_load_balancer(policy.load_balancer, place / "loadBalancer", has_outlier_detection=has_detection)
     check_client_tls(policy.tls, place / "tls")
 
 

@@ -48,13 +48,14 @@ def _check_server(server: Server, place: Place) -> None:
     if server.port is None:
         (place / "port").error("the port is missing; write its number, name and protocol")
     else:
-        _check_port(server.port, server.bind, place / "port")
+        has_socket = server.bind.startswith(UNIX_PREFIX) or place.lost("bind")
+        _check_port(server.port, place / "port", has_socket=has_socket)
         _check_protocol_and_tls(server, Protocol.parse(server.port.protocol), place)
 
 
-def _check_port(port: Port, bind: str, place: Place) -> None:
+def _check_port(port: Port, place: Place, *, has_socket: bool) -> None:
     (place / "protocol").check(required_protocol_problem(port.protocol))
-    if port.number or not bind.startswith(UNIX_PREFIX):
+    if port.number or not has_socket:
         (place / "number").check(port_number_problem(port.number))
     if port.target_port:
         (place / "targetPort").error("targetPort has no effect on a Gateway; leave it out")

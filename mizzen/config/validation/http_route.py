@@ -39,7 +39,7 @@ def check_http_route(route: HTTPRoute, place: Place, *, in_delegate: bool) -> No
         check_fault(route.fault, place / "fault")
     _check_mirrors(route, place)
     if route.redirect is not None:
-        check_redirect(route.redirect, route.match, place / "redirect")
+        check_redirect(route.redirect, () if place.lost("match") else route.match, place / "redirect")
     if route.direct_response is not None:
         check_direct_response(route.direct_response, place / "directResponse")
     if route.retries is not None:
@@ -58,7 +58,7 @@ def check_http_route(route: HTTPRoute, place: Place, *, in_delegate: bool) -> No
 def _check_actions(route: HTTPRoute, place: Place, *, in_delegate: bool) -> None:
     if route.delegate is not None and in_delegate:
         (place / "delegate").error("a delegate cannot delegate in its turn; write the routes here")
-    elif route.delegate is not None:
+    elif route.delegate is not None or place.lost("delegate"):
         for field in ("route", "redirect"):
             if getattr(route, field):
                 (place / field).error(f"{field} and delegate exclude each other; keep one of them")

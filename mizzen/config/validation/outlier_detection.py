@@ -16,7 +16,8 @@ def check_outlier_detection(detection: OutlierDetection | None, place: Place) ->
         (place / "consecutiveErrors").error(f"{detection.consecutive_errors} is negative; write 0 or more")
     check_duration(detection.base_ejection_time, place / "baseEjectionTime")
     check_duration(detection.interval, place / "interval")
-    if detection.consecutive_local_origin_failures and not detection.split_external_local_origin_errors:
+    split = detection.split_external_local_origin_errors or place.lost("splitExternalLocalOriginErrors")
+    if detection.consecutive_local_origin_failures and not split:
         (place / "consecutiveLocalOriginFailures").error(
             "local failures are counted apart only with splitExternalLocalOriginErrors; write that as true"
         )

@@ -24,7 +24,7 @@ def check_peer_authentication(config: Config[PeerAuthentication], place: Place) 
     here = place / "portLevelMtls"
     if not policy.port_level_mtls:
         here.error("portLevelMtls has no port; write one such as 8080, or leave portLevelMtls out")
-    elif selector is None or not selector.match_labels:
+    elif (selector is None or not selector.match_labels) and not place.lost("selector"):
         here.error("portLevelMtls is for selected workloads only; write selector.matchLabels too")
     for number in policy.port_level_mtls:
         (here / str(number)).check(port_number_problem(number))

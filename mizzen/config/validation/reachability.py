@@ -41,6 +41,8 @@ def _warn_of_routes(routes: Sequence[HTTPRoute | TLSRoute | TCPRoute], place: Pl
     without_match: int | None = None
     for index, route in enumerate(routes):
         here = place / index
+        if here.lost("match"):
+            continue
         if without_match is not None:
             here.warning(
                 f"no request reaches this route: {_name(routes, without_match)} before it has no match and "
@@ -75,7 +77,7 @@ def _warn_of_covered_prefixes(routes: Sequence[HTTPRoute], place: Place) -> None
     earlier: dict[str, list[tuple[int, HTTPMatchRequest]]] = {}
     lengths: set[int] = set()
     for index, route in enumerate(routes):
-        for number, match in enumerate(route.match):
+        for number, match in enumerate(() if (place / index).lost("match") else route.match):
             if match.uri is None or not match.uri.prefix:
                 continue
             path = match.uri.prefix

@@ -36,7 +36,7 @@ def check_retries(retries: HTTPRetry, place: Place) -> None:
     x-envoy-retry-grpc-on."""
     if retries.attempts < 0:
         (place / "attempts").error(f"{retries.attempts} is negative; write 0 or more")
-    if retries.attempts == 0:
+    if retries.attempts == 0 and not place.lost("attempts"):
         for field in ("per_try_timeout", "retry_on", "retry_remote_localities"):
             if getattr(retries, field) not in (None, ""):
                 (place / camel_case(field)).error(

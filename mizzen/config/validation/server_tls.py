@@ -31,6 +31,8 @@ def check_server_tls(tls: ServerTLSSettings, place: Place) -> None:
     for index, certificate in enumerate(tls.tls_certificates):
         fields = ("server_certificate", "private_key", "ca_certificates")
         _check_paths(certificate, fields, place / "tlsCertificates" / index)
+    if place.lost("mode", *map(camel_case, _CERTIFICATE_FIELDS)):
+        return
     if tls.mode is ServerTLSMode.ISTIO_MUTUAL:
         for name in _CERTIFICATE_FIELDS:
             if getattr(tls, name):
@@ -50,7 +52,8 @@ def check_server_tls(tls: ServerTLSSettings, place: Place) -> None:
 
 
 def _check_cipher_suites(tls: ServerTLSSettings, place: Place) -> None:
-    if tls.min_protocol_version in (TLSProtocol.TLSV1_0, TLSProtocol.TLSV1_1) and not tls.cipher_suites:
+    suites_given = tls.cipher_suites or place.lost("cipherSuites")
+    if tls.min_protocol_version in (TLSProtocol.TLSV1_0, TLSProtocol.TLSV1_1) and not suites_given:
         (place / "minProtocolVersion").warning(
             f"{tls.min_protocol_version} has just cipher suites that are off by default; write cipherSuites"
         )

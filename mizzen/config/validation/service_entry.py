@@ -44,7 +44,7 @@ def check_service_entry(config: Config[ServiceEntry], place: Place) -> None:
 def _check_hosts(entry: ServiceEntry, place: Place) -> None:
     if not entry.hosts:
         place.error("the ServiceEntry has no hosts; write at least one")
-    looked_up_on_call = entry.resolution is Resolution.DYNAMIC_DNS
+    looked_up_on_call = entry.resolution is Resolution.DYNAMIC_DNS or place.spec.lost("resolution")
     for index, host in enumerate(entry.hosts):
         here = place / index
         if host == "*":
@@ -87,7 +87,7 @@ def _warn_of_missing_addresses(entry: ServiceEntry, place: Place) -> None:
     The resolution does not matter: an automatically allocated address distinguishes them only where a proxy
     captures DNS.
     """
-    if entry.addresses:
+    if entry.addresses or place.lost("addresses"):
         return
     for index, port in enumerate(entry.ports):
         if port.protocol.upper() in ("", "TCP"):
@@ -100,6 +100,8 @@ def _warn_of_missing_addresses(entry: ServiceEntry, place: Place) -> None:
 
 def _check_resolution(config: Config[ServiceEntry], place: Place) -> None:
     entry = config.spec
+    if place.lost("resolution"):
+        return
     if entry.resolution is Resolution.NONE:
         if entry.endpoints:
             (place / "endpoints").error(
@@ -110,7 +112,7 @@ def _check_resolution(config: Config[ServiceEntry], place: Place) -> None:
                 "workloadSelector has no effect with resolution NONE; write resolution STATIC"
             )
     elif entry.resolution is Resolution.STATIC:
-        names = {port.name for port in entry.ports}
+        names = _port_names(entry, place)
         for index, endpoint in enumerate(entry.endpoints):
             check_endpoint(endpoint, place / "endpoints" / index, service_ports=names, dns_name_allowed=False)
     elif entry.resolution is Resolution.DYNAMIC_DNS:
@@ -120,7 +122,7 @@ def _check_resolution(config: Config[ServiceEntry], place: Place) -> None:
 
 
 def _check_dns(entry: ServiceEntry, place: Place) -> None:
-    if not entry.endpoints:
+    if not entry.endpoints and not place.lost("endpoints"):
         for index, host in enumerate(entry.hosts):
             if is_wildcard(host) and not wildcard_domain_problem(host) and fqdn_problem(host):
                 (place / "hosts" / index).error(
@@ -132,7 +134,7 @@ def _check_dns(entry: ServiceEntry, place: Place) -> None:
             f"resolution DNS_ROUND_ROBIN takes one endpoint, not {len(entry.endpoints)}; "
             "leave one, or write resolution DNS"
         )
-    names = {port.name for port in entry.ports}
+    names = _port_names(entry, place)
     for index, endpoint in enumerate(entry.endpoints):
         _check_dns_endpoint(endpoint, names, place / "endpoints" / index)
     if len(entry.hosts) > 1 and entry.addresses:
@@ -145,7 +147,12 @@ def _check_dns(entry: ServiceEntry, place: Place) -> None:
                 break
 
 
-def _check_dns_endpoint(endpoint: WorkloadEntry, service_ports: set[str], place: Place) -> None:
+def _port_names(entry: ServiceEntry, place: Place) -> set[str] | None:
+    """Return the names of the ports; None if they are not all known."""
+    return None if place.lost("ports") else {port.name for port in entry.ports}
+
+
+def _check_dns_endpoint(endpoint: WorkloadEntry, service_ports: set[str] | None, place: Place) -> None:
     if not is_ip_address(endpoint.address) and fqdn_problem(endpoint.address):
         (place / "address").error(
             f'"{endpoint.address}" is not an address; write a DNS name or an IP address'

@@ -75,7 +75,7 @@ def _check_ingress(
     port = listener.port
     protocol = Protocol.parse(port.protocol) if port is not None else Protocol.UNSUPPORTED
     if listener.tls is not None:
-        _check_ingress_tls(listener.tls, protocol, place / "tls")
+        _check_ingress_tls(listener.tls, place / "tls", possible=protocol.is_tls or place.lost("port"))
     if listener.bind and not is_ip_address(listener.bind):
         (place / "bind").error(
             f'"{listener.bind}" is not an IP address; write one such as 127.0.0.1, or 0.0.0.0 for all, '
@@ -90,7 +90,7 @@ def _check_ingress(
     ):
         (place / "port" / "number").error(f"port {port.number} has an earlier listener; leave one out")
     pool = listener.connection_pool
-    if pool is not None and pool.http is not None and not protocol.is_http:
+    if pool is not None and pool.http is not None and not (protocol.is_http or place.lost("port")):
         (place / "connectionPool" / "http").warning(
             f"http has no effect on a port of {port.protocol or 'no protocol'}; write protocol HTTP, or tcp"
         )
@@ -121,14 +121,14 @@ def _check_default_endpoint(endpoint: str, place: Place) -> None:
         place.check(port_number_problem(int(port)))
 
 
-def _check_ingress_tls(tls: ServerTLSSettings, protocol: Protocol, place: Place) -> None:
+def _check_ingress_tls(tls: ServerTLSSettings, place: Place, *, possible: bool) -> None:
     for field in _NO_INGRESS_TLS_FIELDS:
         if getattr(tls, field):
             name = camel_case(field)
             (place / name).error(f"{name} is not possible on a Sidecar; leave it out")
     if tls.mode in (ServerTLSMode.ISTIO_MUTUAL, ServerTLSMode.AUTO_PASSTHROUGH):
         (place / "mode").error(f"mode {tls.mode} is not possible on a Sidecar; write SIMPLE or MUTUAL")
-    if not protocol.is_tls:
+    if not possible:
         place.error("tls is not possible on a port of this protocol; write protocol HTTPS or TLS")
     check_server_tls(tls, place)
 
@@ -145,6 +145,8 @@ def _check_egress(egress: Sequence[IstioEgressListener], place: Place) -> None:
             continue
         number = listener.port.number
         _check_egress_port(listener, listener.port, here)
+        if here.lost("port", "bind"):
+            continue
         if number and number in ports:
             (here / "port" / "number").error(f"port {number} has an earlier listener; leave one out")
         if not number and listener.bind in sockets:
@@ -164,11 +166,11 @@ def _check_egress_port(listener: IstioEgressListener, port: SidecarPort, place: 
                 "port number 0"
             )
         return
-    if not listener.bind.startswith(UNIX_PREFIX):
-        (place / "port" / "number").error("port 0 is for a unix:// bind only; write 1 to 65535")
-    else:
+    if listener.bind.startswith(UNIX_PREFIX):
         (place / "bind").check(unix_address_problem(listener.bind))
-    if listener.capture_mode is CaptureMode.IPTABLES:
+    elif not place.lost("bind"):
+        (place / "port" / "number").error("port 0 is for a unix:// bind only; write 1 to 65535")
+    if listener.capture_mode is CaptureMode.IPTABLES and not place.lost("port"):
         (place / "captureMode").error(
             "a unix:// socket cannot be captured; write NONE, or leave captureMode out"
         )
@@ -197,7 +199,7 @@ def _check_outbound(policy: OutboundTrafficPolicy, place: Place) -> None:
     if proxy is None:
         return
     here = place / "egressProxy"
-    if policy.mode is not OutboundTrafficPolicyMode.ALLOW_ANY:
+    if policy.mode is not OutboundTrafficPolicyMode.ALLOW_ANY and not place.lost("mode"):
         here.error(f"egressProxy is not possible with mode {policy.mode}; write mode ALLOW_ANY")
     if proxy.port is None:
         (here / "port").error("the port of the egress proxy is missing; write its number")

@@ -29,7 +29,7 @@ _MESH: Final = "mesh"
 def check_virtual_service(config: Config[VirtualService], place: Place) -> None:
     """Report at `place`, the spec, all that is wrong with a VirtualService."""
     service = config.spec
-    is_delegate = not service.hosts
+    is_delegate = not service.hosts and not place.lost("hosts")
     if is_delegate:
         for field in ("gateways", "tls", "tcp"):
             if getattr(service, field):
@@ -52,13 +52,14 @@ def check_virtual_service(config: Config[VirtualService], place: Place) -> None:
     warn_of_unreachable(service, place)
 
 
-def is_for_gateways_only(service: VirtualService) -> bool:
-    """Tell whether it does not apply to sidecars: it names gateways, and `mesh` is not among them."""
-    return bool(service.gateways) and _MESH not in service.gateways
+def _is_for_gateways_only(service: VirtualService, place: Place) -> bool:
+    """Tell whether it does not apply to sidecars: it names gateways, and `mesh` is not among them. That
+    counts as true if they are malformed, since more is possible on gateways."""
+    return place.spec.lost("gateways") or (bool(service.gateways) and _MESH not in service.gateways)
 
 
 def _check_hosts(service: VirtualService, place: Place) -> None:
-    for_gateways = is_for_gateways_only(service)
+    for_gateways = _is_for_gateways_only(service, place)
     has_sni = any(match.sni_hosts for route in service.tls for match in route.match)
     valid = True
     for index, host in enumerate(service.hosts):
@@ -88,7 +89,7 @@ def _check_hosts(service: VirtualService, place: Place) -> None:
 
 
 def _check_claims(service: VirtualService, place: Place) -> None:
-    if is_for_gateways_only(service):
+    if _is_for_gateways_only(service, place):
         return
     for index, route in enumerate(service.http):
         for number, match in enumerate(route.match):
@@ -116,9 +117,11 @@ def _check_sni_host(host: str, service: VirtualService, place: Place) -> None:
     if is_ip_address(host):
         place.warning(f'"{host}" is an IP address, which clients do not send as SNI; write a DNS name')
         return
-    for_gateways = is_for_gateways_only(service)
+    for_gateways = _is_for_gateways_only(service, place)
     problem = gateway_domain_problem(host, sni=True) if for_gateways else wildcard_domain_problem(host)
-    if place.check(problem) and not any(is_subset_of(host, other) for other in service.hosts):
+    if not place.check(problem) or place.spec.lost("hosts"):
+        return
+    if not any(is_subset_of(host, other) for other in service.hosts):
         place.error(
             f'"{host}" is not among the hosts of this VirtualService; write one of them, '
             f'or "{host}" in hosts too ({", ".join(service.hosts) or "none now"})'

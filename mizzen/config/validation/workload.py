@@ -26,17 +26,17 @@ def check_workload_entry(config: Config[WorkloadEntry], place: Place) -> None:
 def check_endpoint(
     endpoint: WorkloadEntry, place: Place, *, service_ports: Collection[str] | None, dns_name_allowed: bool
 ) -> None:
-    """Check a workload: one of its own (`service_ports` None), or an endpoint of a
-    service with those ports."""
+    """Check a workload: an endpoint of a service with those ports, or of a service that is not known
+    (`service_ports` None)."""
     address = place / "address"
     if not endpoint.address:
-        if not endpoint.network:
-            address.error("the address is missing; write an IP address, a DNS name or a unix:// path")
-        else:
+        if endpoint.network:
             address.warning(
                 f'the address is missing, so the gateway of network "{endpoint.network}" is called; '
                 "write an address if this is not meant"
             )
+        elif not place.lost("network"):
+            address.error("the address is missing; write an IP address, a DNS name or a unix:// path")
     elif endpoint.address.startswith(UNIX_PREFIX):
         address.check(unix_address_problem(endpoint.address))
         if endpoint.ports:

@@ -12,6 +12,7 @@ from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.document import Config
 from mizzen.config.models import SPECS
 from mizzen.config.validation import VALIDATORS
+from mizzen.config.validation.place import Place
 
 Validate = Callable[..., list[Diagnostic]]
 
@@ -45,8 +46,11 @@ def validate() -> Validate:
             lines=DepthAsLine(),
             **metadata,
         )
-        found = VALIDATORS[kind](config)
-        return [it for it in found if it.code != "MZ0001" or (kind, it.path) not in ALWAYS_UNSERVED]
+        place = Place(config)
+        VALIDATORS[kind](config, place)
+        return [
+            it for it in place.diagnostics if it.code != "MZ0001" or (kind, it.path) not in ALWAYS_UNSERVED
+        ]
 
     return ask
 
