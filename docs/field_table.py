@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from mizzen.config.document import GroupKind
+from mizzen.config.group_kinds import DESTINATION_RULE, SIDECAR
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_config_text import UNSERVED_FIELDS
 from mizzen.config.mesh_networks import WITHOUT_EFFECT
@@ -17,14 +19,14 @@ from mizzen.config.validation.unserved_fields import UNSERVED
 
 _POLICY: Final = "spec.trafficPolicy"
 SAME_AS: Final = {
-    "DestinationRule": {
+    DESTINATION_RULE: {
         **{
             f"{_POLICY}.portLevelSettings[].{block}": f"{_POLICY}.{block}"
             for block in ("loadBalancer", "connectionPool", "outlierDetection", "tls")
         },
         "spec.subsets[].trafficPolicy": _POLICY,
     },
-    "Sidecar": {"spec.inboundConnectionPool": "spec.ingress[].connectionPool"},
+    SIDECAR: {"spec.inboundConnectionPool": "spec.ingress[].connectionPool"},
 }
 """By kind: paths below which there are the same fields as below another."""
 
@@ -78,7 +80,7 @@ def field_table() -> str:
     return "\n".join([_INTRODUCTION, *(_section(kind) for kind in SPECS), _mesh_config()])
 
 
-def _section(kind: str) -> str:
+def _section(kind: GroupKind) -> str:
     rows = [f"| `{path}` | {kind_of_value} | {remark} |" for path, kind_of_value, remark in _rows(kind)]
     return "\n".join([f"## {kind}", "", "| field | type | remark |", "|---|---|---|", *rows, ""])
 
@@ -97,7 +99,7 @@ def _remark_on_network(path: str) -> str:
     return f"takes no effect: {reason}" if reason else ""
 
 
-def _rows(kind: str) -> Iterator[tuple[str, str, str]]:
+def _rows(kind: GroupKind) -> Iterator[tuple[str, str, str]]:
     same = SAME_AS.get(kind, {})
     told: set[str] = set()
     for leaf in leaf_fields(SPECS[kind]):
@@ -116,7 +118,7 @@ def _type(leaf: LeafField) -> str:
     return name.removeprefix("google.protobuf.")
 
 
-def _remark(kind: str, leaf: LeafField) -> str:
+def _remark(kind: GroupKind, leaf: LeafField) -> str:
     for path, reason in UNSERVED[kind].items():
         if leaf.path.removesuffix("[]") == path or leaf.path.startswith((path + ".", path + "[].")):
             return f"takes no effect: {reason}"

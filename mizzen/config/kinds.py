@@ -23,16 +23,16 @@ _INSTEAD: Final = "write a Gateway and a VirtualService of networking.istio.io i
 _INGRESS: Final = f"Kubernetes' Ingress is not served; {_INSTEAD}"
 _GATEWAY_API: Final = f"the Kubernetes Gateway API is not served yet; {_INSTEAD}"
 
-UNSERVED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
+UNSERVED: Final[Mapping[GroupKind, str]] = MappingProxyType(
     {
-        ("networking.istio.io", "EnvoyFilter"): "Envoy's configuration is not patched yet",
-        ("networking.istio.io", "ProxyConfig"): "settings of proxies are not read from it yet",
-        ("telemetry.istio.io", "Telemetry"): "logs, metrics and traces are not configured by it yet",
-        ("extensions.istio.io", "WasmPlugin"): "extensions are not loaded yet",
-        ("extensions.istio.io", "TrafficExtension"): "extensions are not loaded yet",
-        ("networking.k8s.io", "Ingress"): _INGRESS,
+        GroupKind("EnvoyFilter", "networking.istio.io"): "Envoy's configuration is not patched yet",
+        GroupKind("ProxyConfig", "networking.istio.io"): "settings of proxies are not read from it yet",
+        GroupKind("Telemetry", "telemetry.istio.io"): "logs, metrics and traces are not configured by it yet",
+        GroupKind("WasmPlugin", "extensions.istio.io"): "extensions are not loaded yet",
+        GroupKind("TrafficExtension", "extensions.istio.io"): "extensions are not loaded yet",
+        GroupKind("Ingress", "networking.k8s.io"): _INGRESS,
         **{
-            ("gateway.networking.k8s.io", kind): _GATEWAY_API
+            GroupKind(kind, "gateway.networking.k8s.io"): _GATEWAY_API
             for kind in (
                 "Gateway",
                 "GatewayClass",
@@ -47,7 +47,7 @@ UNSERVED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
         },
     }
 )
-"""Group and kind of what istiod acts on and Mizzen does not, with the effect that is missing."""
+"""The kinds that istiod acts on and Mizzen does not, with the effect that is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def _no_rules(_: Config[Any], place: Place) -> None:
 
 
 def _istio(of: GroupKind, versions: tuple[str, ...] = NETWORKING_VERSIONS) -> Kind:
-    return Kind(of, versions, SPECS[of.kind], VALIDATORS.get(of.kind, _no_rules))
+    return Kind(of, versions, SPECS[of], VALIDATORS.get(of, _no_rules))
 
 
 def _security(of: GroupKind) -> Kind:

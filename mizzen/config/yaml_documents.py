@@ -385,7 +385,7 @@ class _Reader:
     def _skip(self, group: str, content: dict[str, Any], lines: DocumentLines) -> None:
         """Report why a document of an unread kind has no effect; a misspelt Istio kind is an error."""
         kind = content["kind"]
-        reason = UNSERVED.get((group, kind))
+        reason = UNSERVED.get(GroupKind(kind, group))
         origin = Origin(self.file, lines.line_of(("kind",)))
         if reason is not None:
             message = f"{kind} has no effect: {reason}"
@@ -393,12 +393,12 @@ class _Reader:
                 message += "; remove it to silence this warning"
             self.diagnostics.append(Diagnostic(Severity.WARNING, UNSERVED_KIND, message, origin, "kind"))
             return
-        istio = sorted({name for each, name in UNSERVED if each.endswith(".istio.io")} | _ISTIO_KINDS)
+        istio = sorted({each.kind for each in UNSERVED if each.group in _ISTIO_GROUPS} | _ISTIO_KINDS)
         named = KINDS_BY_NAME.get(kind, ())
         served = " or ".join(version for each in named for version in each.api_versions)
         given = shortened(str(content["apiVersion"]))
         if kind in istio and not named and not group.endswith(".istio.io"):
-            groups = " or ".join(sorted({each for each, name in UNSERVED if name == kind}))
+            groups = " or ".join(sorted({each.group for each in UNSERVED if each.kind == kind}))
             self._misnamed(
                 f"{shortened(group) or 'no group'} has no {kind}; write {groups}/v1", lines, "apiVersion"
             )
@@ -423,11 +423,7 @@ class _Reader:
 
 
 _ISTIO_KINDS: Final = frozenset(kind.name for kind in KINDS.values() if kind.group.endswith(".istio.io"))
-_ISTIO_GROUPS: Final = frozenset(
-    group
-    for group in (*(group for group, _ in UNSERVED), *(kind.group for kind in KINDS.values()))
-    if group.endswith(".istio.io")
-)
+_ISTIO_GROUPS: Final = frozenset(group for _, group in (*UNSERVED, *KINDS) if group.endswith(".istio.io"))
 _FOREIGN_GROUPS: Final = frozenset(
     {"gateway.networking.k8s.io", "networking.k8s.io", "gateway.envoyproxy.io"}
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from mizzen.config import group_kinds
+from mizzen.config.document import GroupKind
 from mizzen.config.models.authorization_policy import (
     AuthorizationAction,
     AuthorizationCondition,
@@ -131,17 +133,17 @@ from mizzen.config.models.workload import (
     WorkloadGroup,
 )
 
-SPECS: Final[Mapping[str, type[IstioModel]]] = {
-    "AuthorizationPolicy": AuthorizationPolicy,
-    "DestinationRule": DestinationRule,
-    "Gateway": Gateway,
-    "PeerAuthentication": PeerAuthentication,
-    "RequestAuthentication": RequestAuthentication,
-    "ServiceEntry": ServiceEntry,
-    "Sidecar": Sidecar,
-    "VirtualService": VirtualService,
-    "WorkloadEntry": WorkloadEntry,
-    "WorkloadGroup": WorkloadGroup,
+SPECS: Final[Mapping[GroupKind, type[IstioModel]]] = {
+    group_kinds.AUTHORIZATION_POLICY: AuthorizationPolicy,
+    group_kinds.DESTINATION_RULE: DestinationRule,
+    group_kinds.GATEWAY: Gateway,
+    group_kinds.PEER_AUTHENTICATION: PeerAuthentication,
+    group_kinds.REQUEST_AUTHENTICATION: RequestAuthentication,
+    group_kinds.SERVICE_ENTRY: ServiceEntry,
+    group_kinds.SIDECAR: Sidecar,
+    group_kinds.VIRTUAL_SERVICE: VirtualService,
+    group_kinds.WORKLOAD_ENTRY: WorkloadEntry,
+    group_kinds.WORKLOAD_GROUP: WorkloadGroup,
 }
 """The model of the `spec` of each kind."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mizzen.config.document import Config
+from mizzen.config import group_kinds
+from mizzen.config.document import Config, GroupKind
 from mizzen.config.validation.annotations import check_annotations
 from mizzen.config.validation.authorization_policy import check_authorization_policy
 from mizzen.config.validation.deprecated_fields import check_deprecated_fields
@@ -41,17 +42,17 @@ def _validator(check: Validator) -> Validator:
     return validate
 
 
-VALIDATORS: Final[Mapping[str, Validator]] = {
-    "AuthorizationPolicy": _validator(check_authorization_policy),
-    "DestinationRule": _validator(check_destination_rule),
-    "Gateway": _validator(check_gateway),
-    "PeerAuthentication": _validator(check_peer_authentication),
-    "RequestAuthentication": _validator(check_request_authentication),
-    "ServiceEntry": _validator(check_service_entry),
-    "Sidecar": _validator(check_sidecar),
-    "VirtualService": _validator(check_virtual_service),
-    "WorkloadEntry": _validator(check_workload_entry),
-    "WorkloadGroup": _validator(check_workload_group),
+VALIDATORS: Final[Mapping[GroupKind, Validator]] = {
+    group_kinds.AUTHORIZATION_POLICY: _validator(check_authorization_policy),
+    group_kinds.DESTINATION_RULE: _validator(check_destination_rule),
+    group_kinds.GATEWAY: _validator(check_gateway),
+    group_kinds.PEER_AUTHENTICATION: _validator(check_peer_authentication),
+    group_kinds.REQUEST_AUTHENTICATION: _validator(check_request_authentication),
+    group_kinds.SERVICE_ENTRY: _validator(check_service_entry),
+    group_kinds.SIDECAR: _validator(check_sidecar),
+    group_kinds.VIRTUAL_SERVICE: _validator(check_virtual_service),
+    group_kinds.WORKLOAD_ENTRY: _validator(check_workload_entry),
+    group_kinds.WORKLOAD_GROUP: _validator(check_workload_group),
 }
 """The validator of each kind."""
 

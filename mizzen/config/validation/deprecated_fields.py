@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from mizzen.config.document import Config
+from mizzen.config.document import Config, GroupKind
 from mizzen.config.models import SPECS
 from mizzen.config.models.fields import LeafField, leaf_fields
 from mizzen.config.validation.field_warnings import FieldWarnings
@@ -17,7 +17,7 @@ def _name(leaf: LeafField) -> str:
 
 
 @cache
-def _deprecated(kind: str) -> FieldWarnings:
+def _deprecated(kind: GroupKind) -> FieldWarnings:
     return FieldWarnings(
         {
             leaf.attributes: f"{_name(leaf)} is deprecated; {leaf.deprecated}"
@@ -30,5 +30,5 @@ def _deprecated(kind: str) -> FieldWarnings:
 
 def check_deprecated_fields(config: Config[Any], place: Place) -> None:
     """Warn, with the code IST0002, about each deprecated field in the spec at `place`."""
-    for here, warning in _deprecated(config.kind).given_in(config.spec, place):
+    for here, warning in _deprecated(config.group_kind).given_in(config.spec, place):
         here.warning(warning, "IST0002")

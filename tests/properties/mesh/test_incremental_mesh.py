@@ -10,12 +10,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mizzen.config import kubernetes
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
 from mizzen.config.group_kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from mizzen.config.kinds import KINDS_BY_NAME
-from mizzen.config.models import SPECS
 from mizzen.config.store import ConfigChange
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
@@ -35,20 +33,14 @@ class OneLine:
 
 
 LINES = OneLine()
-KUBERNETES = {
-    "Service": kubernetes.Service,
-    "Pod": kubernetes.Pod,
-    "EndpointSlice": kubernetes.EndpointSlice,
-    "Endpoints": kubernetes.Endpoints,
-}
 
 
 def config(kind: str, namespace: str, name: str, spec: Any, labels: Any = None, age: int = 0) -> Config[Any]:
-    model = SPECS.get(kind) or KUBERNETES[kind]
+    [served] = KINDS_BY_NAME[kind]
     created = datetime(2024, 1, 1 + age, tzinfo=UTC) if age else None
     file = f"{kind}-{namespace}-{name}.yaml"
-    typed = model.model_validate(spec)
-    version, origin = KINDS_BY_NAME[kind][0].api_versions[-1], Origin(file, 1)
+    typed = served.model.model_validate(spec)
+    version, origin = served.api_versions[-1], Origin(file, 1)
     return Config(version, kind, namespace, name, typed, origin, LINES, labels or {}, {}, created)
 
 

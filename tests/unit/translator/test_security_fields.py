@@ -9,14 +9,14 @@ import pytest
 
 import mizzen
 from mizzen.config import Config, MeshConfig, parse_documents, to_config
-from mizzen.config.group_kinds import REQUEST_AUTHENTICATION
+from mizzen.config.group_kinds import AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION
 from mizzen.config.models import SPECS
 from mizzen.config.models.fields import leaf_fields
 from mizzen.config.validation.unserved_fields import UNSERVED
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.key_set_refresh import wanted_sources
 
-KINDS = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication")
+KINDS = (AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION)
 PROVIDERS = [{"name": name, "envoyExtAuthzGrpc": {"service": "gate.example", "port": 90}} for name in "ab"]
 MESH = """
 apiVersion: v1

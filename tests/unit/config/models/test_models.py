@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from mizzen.config.document import GroupKind
 from mizzen.config.models import (
     SPECS,
     ConsistentHashLB,
@@ -172,7 +173,7 @@ def test_oneofs_name_attributes_of_their_models() -> None:
 
 
 @pytest.mark.parametrize("kind", SPECS)
-def test_models_are_immutable(kind: str) -> None:
+def test_models_are_immutable(kind: GroupKind) -> None:
     model = SPECS[kind].model_validate({})
     name = next(iter(SPECS[kind].model_fields))
 

@@ -10,8 +10,7 @@ import yaml
 
 from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.document import Config
-from mizzen.config.models import SPECS
-from mizzen.config.validation import VALIDATORS
+from mizzen.config.kinds import KINDS_BY_NAME
 from mizzen.config.validation.place import Place
 
 Validate = Callable[..., list[Diagnostic]]
@@ -36,18 +35,19 @@ def validate() -> Validate:
     """validate(kind, spec, name=..., labels=..., annotations=...): what the validator of the kind finds."""
 
     def ask(kind: str, spec: str, *, name: str = "thing", **metadata: Any) -> list[Diagnostic]:
+        [served] = KINDS_BY_NAME[kind]
         config = Config(
-            api_version="networking.istio.io/v1",
+            api_version=served.api_versions[0],
             kind=kind,
             namespace="shop",
             name=name,
-            spec=SPECS[kind].model_validate(yaml.safe_load(spec)),
+            spec=served.model.model_validate(yaml.safe_load(spec)),
             origin=Origin("mesh.yaml", 1),
             lines=DepthAsLine(),
             **metadata,
         )
         place = Place(config)
-        VALIDATORS[kind](config, place)
+        served.validate(config, place)
         return [
             it for it in place.diagnostics if it.code != "MZ0001" or (kind, it.path) not in ALWAYS_UNSERVED
         ]

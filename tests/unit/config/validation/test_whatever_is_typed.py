@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import GroupKind
+from mizzen.config.group_kinds import GATEWAY
 from mizzen.config.models import SPECS, IstioModel
 from mizzen.config.models.base import OneofModel
 from mizzen.config.models.fields import leaf_fields
@@ -113,10 +115,10 @@ def _with_one_of_each(model: type[IstioModel], content: dict[str, Any]) -> dict[
 @pytest.mark.parametrize("kind", SPECS)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_any_spec(validate: Validate, kind: str, data: st.DataObject) -> None:
+def test_any_spec(validate: Validate, kind: GroupKind, data: st.DataObject) -> None:
     spec = data.draw(contents(SPECS[kind]))
 
-    for diagnostic in validate(kind, yaml.safe_dump(spec)):
+    for diagnostic in validate(kind.kind, yaml.safe_dump(spec)):
         assert diagnostic.path.startswith(("spec", "metadata"))
         assert "; " in diagnostic.message
         assert diagnostic.code in CODES
@@ -127,4 +129,4 @@ def test_the_unserved_fields_exist() -> None:
     for kind, warnings in UNSERVED.items():
         assert len(by_attributes(warnings, tuple(leaf_fields(SPECS[kind])))) == len(warnings)
     with pytest.raises(KeyError):
-        by_attributes({"spec.nothing": "x"}, tuple(leaf_fields(SPECS["Gateway"])))
+        by_attributes({"spec.nothing": "x"}, tuple(leaf_fields(SPECS[GATEWAY])))
