@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from mizzen.demo.errors import DemoError
 
@@ -30,10 +31,25 @@ def die_with(parent: int) -> Callable[[], None]:
     return before_exec
 
 
+class Process(Protocol):
+    """What a child is controlled by, such as `asyncio.subprocess.Process`."""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, or None while the process runs."""
+
+    async def wait(self) -> int:
+        """Wait until the process ends; return its exit code."""
+
+
 class ChildProcess:
     """One running child, controlled by its handle."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, name: str, process: Process, log: Path) -> None:
         self.name = name
         self.log = log
         self._process = process

@@ -11,12 +11,11 @@ Each workload, client and gateway has a loopback address of its own, so that all
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -62,16 +61,13 @@ def own_network(hosts: Iterable[int], numbers: Sequence[int]) -> LoopbackNetwork
             return network
 
 
-async def mizzen(*arguments: str) -> tuple[int, str, str]:
-    """Run a command of Mizzen; return its exit code, standard output and standard error."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mizzen", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+Launch = Callable[[str, Sequence[str | Path], Path], Awaitable[ChildProcess]]
+"""Starts `mizzen` as a child: its name, its arguments, and the file for its output."""
+
+
+async def in_a_new_python(name: str, arguments: Sequence[str | Path], log: Path) -> ChildProcess:
+    """Start `mizzen` as its users do."""
+    return await ChildProcess.start(name, [sys.executable, "-m", "mizzen", *arguments], log=log)
 
 
 def _place(diagnostic: Mapping[str, Any]) -> str:
@@ -88,10 +84,10 @@ class LiveMesh:
         *,
         delta: bool = True,
         arguments: Iterable[str] = (),
-        program: Iterable[str] = ("-m", "mizzen"),
+        launch: Launch = in_a_new_python,
     ) -> None:
         self.directory = directory
-        self._program = tuple(program)
+        self._launch = launch
         self._arguments = tuple(arguments)
         self._settlings = 0
         self.config = directory / "config"
@@ -128,14 +124,13 @@ class LiveMesh:
 
     async def start_control_plane(self) -> None:
         """Start `mizzen serve` at the addresses of this mesh and wait until it is ready."""
-        self.control_plane = await ChildProcess.start(
+        self.control_plane = await self._launch(
             "control-plane",
             [
-                *(sys.executable, *self._program, "serve", "--config", str(self.config)),
-                *("--grpc-address", self.grpc, "--admin-address", self.admin, "--start-anyway"),
-                *self._arguments,
+                *("serve", "--config", self.config, "--start-anyway"),
+                *("--grpc-address", self.grpc, "--admin-address", self.admin, *self._arguments),
             ],
-            log=self.directory / "control-plane.log",
+            self.directory / "control-plane.log",
         )
 
         async def ready() -> bool:

@@ -8,13 +8,14 @@ import pytest
 import pytest_asyncio
 
 from mizzen.testing.live_mesh import LiveMesh
+from tests.forked_mizzen import launch
 
 Rules = Callable[..., Awaitable[None]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveMesh]:
-    async with LiveMesh(tmp_path_factory.mktemp("mesh")) as running:
+    async with LiveMesh(tmp_path_factory.mktemp("mesh"), launch=launch) as running:
         yield running
 
 

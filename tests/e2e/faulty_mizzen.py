@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from mizzen.cli.main import app
 from mizzen.translator.clusters import service_resources
+from tests import forked_mizzen
 
 _clusters = service_resources.outbound_clusters
 
@@ -16,6 +17,8 @@ def _failing(of: Any, *rest: Any) -> Any:
     return _clusters(of, *rest)
 
 
-if __name__ == "__main__":
+def _change() -> None:
     service_resources.outbound_clusters = _failing
-    app()
+
+
+launch = partial(forked_mizzen.launch, change=_change)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from mizzen.cli.main import app
-from mizzen.server import delivery
+from functools import partial
 
-if __name__ == "__main__":
+from mizzen.server import delivery
+from tests import forked_mizzen
+
+
+def _change() -> None:
     delivery.ANSWER_SECONDS = 20.0
     delivery.TAKE_UP_SECONDS = 0.5
-    app()
+
+
+launch = partial(forked_mizzen.launch, change=_change)

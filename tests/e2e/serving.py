@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from mizzen.demo.child_process import ChildProcess
 from mizzen.testing.ports import free_port
 from mizzen.testing.waiting import DEADLINE, eventually
+from tests.forked_mizzen import launch
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 NODE = "sidecar~10.0.0.7~reviews-v1.default~default.svc.cluster.local"
@@ -45,13 +45,13 @@ async def started(directory: Path, *arguments: str) -> tuple[ChildProcess, str, 
     log = directory / "serve.log"
     for _ in range(3):  # the port that is free now may be taken a moment later
         admin = f"127.0.0.1:{free_port()}"
-        server = await ChildProcess.start(
+        server = await launch(
             "serve",
             [
-                *(sys.executable, "-m", "mizzen", "serve", "--start-anyway", *arguments),
+                *("serve", "--start-anyway", *arguments),
                 *("--grpc-address", "127.0.0.1:0", "--admin-address", admin),
             ],
-            log=log,
+            log,
         )
         async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
 

@@ -160,7 +160,7 @@ async def test_no_call_fails_while_an_egress_gateway_is_switched(
     authority = Authority()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue(HOST).write(tmp_path, "server"))
-    async with LiveMesh(tmp_path, delta=delta, program=(patient_mizzen.__file__,)) as mesh:
+    async with LiveMesh(tmp_path, delta=delta, launch=patient_mizzen.launch) as mesh:
         server = await mesh.server("outside")
         secure = TcpWorkload("outside", server.address, SECURE_PORT, context)
         await secure.start()

@@ -18,10 +18,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from mizzen.testing.caller import Caller
-from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh, mizzen
+from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh
 from mizzen.testing.waiting import eventually
 from mizzen.testing.workloads import Workload
 from tests.e2e.edge import HOST, SELECTOR, edge
+from tests.forked_mizzen import mizzen
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

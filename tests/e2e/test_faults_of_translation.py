@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh, mizzen
+from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh
 from mizzen.testing.waiting import eventually
 from tests.e2e import faulty_mizzen
+from tests.forked_mizzen import mizzen
 
 pytestmark = pytest.mark.envoy
 
@@ -38,7 +39,7 @@ def route(version: str) -> str:
 
 @pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
 async def test_one_document_does_not_stop_the_others(tmp_path: Path, delta: bool) -> None:
-    mesh = LiveMesh(tmp_path, delta=delta, program=(faulty_mizzen.__file__,))
+    mesh = LiveMesh(tmp_path, delta=delta, launch=faulty_mizzen.launch)
     async with mesh:
         await mesh.workload("reviews", version="v1")
         mesh.write("faulty.yaml", faulty("none"))

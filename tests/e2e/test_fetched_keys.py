@@ -19,6 +19,7 @@ from mizzen.testing.waiting import eventually
 from mizzen.testing.workloads import Workload
 from tests.e2e.edge import HOST, SELECTOR, edge
 from tests.e2e.test_tokens import KEY, STRANGER, ask, key_set, token
+from tests.forked_mizzen import launch
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
@@ -30,7 +31,7 @@ async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveMe
     directory = tmp_path_factory.mktemp("mesh")
     state = directory / "state"
     arguments = ("--jwks-refresh", "1", "--state", str(state))
-    async with LiveMesh(directory, arguments=arguments) as running:
+    async with LiveMesh(directory, arguments=arguments, launch=launch) as running:
         yield running
 
 

@@ -15,11 +15,12 @@ import pytest_asyncio
 from cryptography import x509
 
 from mizzen.testing.caller import Caller
-from mizzen.testing.live_mesh import LiveMesh, mizzen
+from mizzen.testing.live_mesh import LiveMesh
 from mizzen.testing.waiting import eventually
 from mizzen.testing.workloads import greeting
 from tests.authority import Authority, Certificate, secret
 from tests.e2e.conftest import Rules
+from tests.forked_mizzen import mizzen
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

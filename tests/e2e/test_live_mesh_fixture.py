@@ -118,7 +118,7 @@ spec:
 
 
 async def test_what_is_applied_is_in_force_whatever_the_server_reads_first(tmp_path: Path) -> None:
-    async with LiveMesh(tmp_path, program=(torn_mizzen.__file__,)) as mesh:
+    async with LiveMesh(tmp_path, launch=torn_mizzen.launch) as mesh:
         await mesh.workload("reviews", version="v1")
         client = await mesh.client()
         await mesh.apply("rules.yaml", TEAPOT)

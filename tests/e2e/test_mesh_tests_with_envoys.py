@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.testing.live_mesh import mizzen
+from tests.forked_mizzen import mizzen
 
 pytest_plugins = "pytester"
 pytestmark = pytest.mark.envoy

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mizzen.testing.live_mesh import LiveMesh
 from mizzen.testing.waiting import eventually
+from tests.forked_mizzen import launch
 
 VIRTUAL_SERVICE = """
     apiVersion: networking.istio.io/v1
@@ -30,7 +31,7 @@ SERVICE_ENTRY = """
 
 
 async def test_a_missing_host_is_named_until_it_is_there(tmp_path: Path) -> None:
-    async with LiveMesh(tmp_path) as mesh:
+    async with LiveMesh(tmp_path, launch=launch) as mesh:
 
         async def codes() -> list[str]:
             return [found["code"] for found in (await mesh.status())["configuration"]["diagnostics"]]

@@ -22,6 +22,7 @@ from mizzen.testing.live_mesh import LiveMesh
 from mizzen.testing.waiting import eventually
 from mizzen.testing.workloads import TcpWorkload, greeting
 from tests.authority import Authority
+from tests.forked_mizzen import launch
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
@@ -154,7 +155,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     settings = directory / "mesh-config.yaml"
     _write_settings(settings, [])
     context, metadata = contexts(Authority(), directory)
-    async with LiveMesh(directory, arguments=("--mesh-config", str(settings))) as mesh:
+    async with LiveMesh(directory, arguments=("--mesh-config", str(settings)), launch=launch) as mesh:
         east, west = [await mesh.tcp_server(name, PORT, context) for name in ("east", "west")]
         second = mesh.next_address()
         mesh.write("cart.yaml", [service(east=east, west=west), MUTUAL])

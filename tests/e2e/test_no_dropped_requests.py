@@ -15,6 +15,7 @@ from mizzen.testing.caller import Caller
 from mizzen.testing.live_mesh import GATEWAY_PORT, LiveMesh
 from mizzen.testing.waiting import eventually
 from mizzen.testing.workloads import Workload
+from tests.forked_mizzen import launch
 
 pytestmark = pytest.mark.envoy
 
@@ -96,7 +97,7 @@ def subsets(*names: str, more: str = "") -> str:
 @pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
 async def test_weights_subsets_and_clusters_change(tmp_path: Path, delta: bool) -> None:
     """Subsets come and go together with the routes to them: new clusters first, old ones last."""
-    async with LiveMesh(tmp_path, delta=delta) as mesh:
+    async with LiveMesh(tmp_path, delta=delta, launch=launch) as mesh:
         for version in ("v1", "v2"):
             await mesh.workload("reviews", version=version)
         client = await mesh.client()
@@ -119,7 +120,7 @@ async def test_weights_subsets_and_clusters_change(tmp_path: Path, delta: bool) 
 @pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
 async def test_endpoints_come_and_go(tmp_path: Path, delta: bool) -> None:
     """A workload that is going to end is taken out first; then nobody calls it any more."""
-    async with LiveMesh(tmp_path, delta=delta) as mesh:
+    async with LiveMesh(tmp_path, delta=delta, launch=launch) as mesh:
         stays = await mesh.workload("reviews", version="v1")
         client = await mesh.client()
         await mesh.settled()
@@ -157,7 +158,7 @@ async def test_listeners_and_gateways_change(tmp_path: Path, delta: bool) -> Non
               hosts: ["*"]
         """
 
-    async with LiveMesh(tmp_path, delta=delta) as mesh:
+    async with LiveMesh(tmp_path, delta=delta, launch=launch) as mesh:
         await mesh.workload("reviews", version="v1")
         mesh.write(
             "routes.yaml",

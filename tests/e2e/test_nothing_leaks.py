@@ -35,9 +35,9 @@ from mizzen.server.address import Address
 from mizzen.server.admin import application
 from mizzen.server.admin_hosts import Hosts
 from mizzen.server.workload_certificates import now_utc
-from mizzen.testing.live_mesh import mizzen
 from mizzen.testing.ports import free_port
 from tests.authority import Authority, secret
+from tests.forked_mizzen import mizzen
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

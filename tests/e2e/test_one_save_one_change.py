@@ -15,6 +15,7 @@ import pytest_asyncio
 from mizzen.testing.caller import Caller
 from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh
 from mizzen.testing.waiting import eventually
+from tests.forked_mizzen import launch
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
@@ -147,7 +148,7 @@ class World:
 async def world(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[World]:
-    async with LiveMesh(tmp_path_factory.mktemp("mesh"), delta=request.param) as mesh:
+    async with LiveMesh(tmp_path_factory.mktemp("mesh"), delta=request.param, launch=launch) as mesh:
         world = World(mesh)
         await world.start()
         yield world

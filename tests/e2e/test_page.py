@@ -16,6 +16,7 @@ from mizzen.server.address import Address
 from mizzen.server.admin import AdminServer
 from mizzen.server.admin_hosts import Hosts
 from mizzen.testing.live_mesh import LiveMesh
+from tests.forked_mizzen import launch
 from tests.unit.explain.test_mesh_graph import MESH
 from tests.unit.server.shown_mesh import ShownMesh
 
@@ -107,7 +108,7 @@ async def large(tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.mark.envoy
 async def test_it_follows_live(browser: Browser, tmp_path: Path) -> None:
-    async with LiveMesh(tmp_path) as mesh:
+    async with LiveMesh(tmp_path, launch=launch) as mesh:
         page, complaints = await opened(browser, f"http://{mesh.admin}/")
         await page.get_by_text("live", exact=True).wait_for()
         await page.get_by_text("The mesh is empty.").wait_for()

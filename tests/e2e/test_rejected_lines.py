@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh, mizzen
+from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh
 from mizzen.testing.waiting import eventually
+from tests.forked_mizzen import launch, mizzen
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
@@ -19,7 +20,7 @@ REFUSED = "%CEL(Foo{a:1})%"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveMesh]:
-    async with LiveMesh(tmp_path_factory.mktemp("mesh")) as running:
+    async with LiveMesh(tmp_path_factory.mktemp("mesh"), launch=launch) as running:
         running.write("services.yaml", "---\n".join(service(number) for number in range(MANY)))
         await running.client()
         yield running

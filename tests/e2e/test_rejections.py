@@ -8,8 +8,9 @@ import pytest
 import pytest_asyncio
 
 from mizzen.testing.caller import Caller
-from mizzen.testing.live_mesh import GATEWAY_PORT, LiveMesh, mizzen
+from mizzen.testing.live_mesh import GATEWAY_PORT, LiveMesh
 from mizzen.testing.waiting import eventually
+from tests.forked_mizzen import launch, mizzen
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
@@ -20,7 +21,7 @@ REASON = "failed to create an expression"
 async def mesh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[LiveMesh]:
-    async with LiveMesh(tmp_path_factory.mktemp("mesh"), delta=request.param) as running:
+    async with LiveMesh(tmp_path_factory.mktemp("mesh"), delta=request.param, launch=launch) as running:
         yield running
 
 

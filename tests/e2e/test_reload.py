@@ -13,9 +13,10 @@ import yaml
 
 from mizzen.sources import FileSource
 from mizzen.testing.caller import Caller
-from mizzen.testing.live_mesh import LiveMesh, mizzen
+from mizzen.testing.live_mesh import LiveMesh
 from mizzen.testing.waiting import eventually
 from tests.e2e.conftest import Rules
+from tests.forked_mizzen import launch, mizzen
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
@@ -24,7 +25,7 @@ URL = "http://reviews:9080/"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=[True, False], ids=["delta", "sotw"])
 async def mesh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    async with LiveMesh(tmp_path_factory.mktemp("mesh"), delta=request.param) as running:
+    async with LiveMesh(tmp_path_factory.mktemp("mesh"), delta=request.param, launch=launch) as running:
         yield running
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from mizzen.testing.live_mesh import LiveMesh
 from mizzen.testing.waiting import eventually
+from tests.forked_mizzen import launch
 
 pytestmark = pytest.mark.envoy
 
@@ -30,7 +31,7 @@ def answering(status: int) -> str:
 
 @pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
 async def test_a_restart(tmp_path: Path, delta: bool) -> None:
-    async with LiveMesh(tmp_path, delta=delta) as mesh:
+    async with LiveMesh(tmp_path, delta=delta, launch=launch) as mesh:
         await mesh.workload("reviews", version="v1")
         client = await mesh.client()
         await mesh.apply("rules.yaml", answering(201))
@@ -68,7 +69,7 @@ async def test_a_restart(tmp_path: Path, delta: bool) -> None:
 
 
 async def test_a_change_made_while_it_was_away_is_told_alone(tmp_path: Path) -> None:
-    async with LiveMesh(tmp_path) as mesh:
+    async with LiveMesh(tmp_path, launch=launch) as mesh:
         await mesh.workload("reviews", version="v1")
         client = await mesh.client()
         await mesh.apply("rules.yaml", answering(201))

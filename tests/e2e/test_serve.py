@@ -18,10 +18,11 @@ import httpx
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
-from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh, mizzen
+from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh
 from mizzen.testing.ports import free_port
 from mizzen.testing.waiting import DEADLINE, eventually
 from tests.e2e.serving import ADS, CDS, NODE, first_answer, started
+from tests.forked_mizzen import launch, mizzen
 
 GATEWAY = {
     "apiVersion": "networking.istio.io/v1",
@@ -36,7 +37,7 @@ GATEWAY = {
 
 @pytest.fixture
 async def mesh(tmp_path: Path) -> AsyncIterator[LiveMesh]:
-    async with LiveMesh(tmp_path) as running:
+    async with LiveMesh(tmp_path, launch=launch) as running:
         yield running
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh, mizzen
+from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh
+from tests.forked_mizzen import launch, mizzen
 
 RULES = """\
 apiVersion: networking.istio.io/v1
@@ -23,7 +24,7 @@ spec:
 
 
 async def test_a_running_server_tells_where_a_call_goes(tmp_path: Path) -> None:
-    async with LiveMesh(tmp_path) as mesh:
+    async with LiveMesh(tmp_path, launch=launch) as mesh:
         await mesh.workload("shop", version="v1")
         client = await mesh.client()
         await mesh.apply("rules.yaml", RULES)

@@ -18,9 +18,10 @@ from mizzen.identity.authority import new_root
 from mizzen.identity.certificate_store import CertificateStore
 from mizzen.server.workload_certificates import now_utc
 from mizzen.testing.caller import Caller
-from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh, mizzen
+from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh
 from mizzen.testing.waiting import eventually
 from mizzen.testing.workloads import Workload
+from tests.forked_mizzen import launch, mizzen
 from tests.unit.identity.test_authority_files import intermediate, written
 
 pytestmark = pytest.mark.envoy
@@ -151,7 +152,7 @@ def state(tmp_path: Path, *more: str) -> list[str]:
 @pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
 async def test_two_sidecars_speak_mutual_tls(tmp_path: Path, delta: bool) -> None:
     """PeerAuthentication alone asks for it: automatic mutual TLS is on where certificates are served."""
-    async with LiveMesh(tmp_path, delta=delta, arguments=state(tmp_path)) as mesh:
+    async with LiveMesh(tmp_path, delta=delta, arguments=state(tmp_path), launch=launch) as mesh:
         both = await pair(mesh)
         with pytest.raises(httpx.TransportError):
             await mesh.http.get(f"http://{both.server.address}:{SERVICE_PORT}/")
@@ -186,7 +187,7 @@ async def test_two_sidecars_speak_mutual_tls(tmp_path: Path, delta: bool) -> Non
 
 async def test_certificates_are_renewed_under_load(tmp_path: Path) -> None:
     arguments = state(tmp_path, "--workload-certificate-ttl", "6s")
-    async with LiveMesh(tmp_path, arguments=arguments) as mesh:
+    async with LiveMesh(tmp_path, arguments=arguments, launch=launch) as mesh:
         both = await pair(mesh)
         seen: list[set[str]] = [set(), set()]
         async with load(both.client) as answers:
@@ -204,7 +205,7 @@ async def test_certificates_are_renewed_under_load(tmp_path: Path) -> None:
 
 
 async def test_a_killed_server_comes_back_with_the_same_certificates(tmp_path: Path) -> None:
-    async with LiveMesh(tmp_path, arguments=state(tmp_path)) as mesh:
+    async with LiveMesh(tmp_path, arguments=state(tmp_path), launch=launch) as mesh:
         both = await pair(mesh)
         before = await both.certificates()
         rotations = [
@@ -233,7 +234,7 @@ async def test_a_killed_server_comes_back_with_the_same_certificates(tmp_path: P
 
 async def test_the_root_is_rotated_under_load(tmp_path: Path) -> None:
     arguments = state(tmp_path, "--workload-certificate-ttl", "60s")
-    async with LiveMesh(tmp_path, arguments=arguments) as mesh:
+    async with LiveMesh(tmp_path, arguments=arguments, launch=launch) as mesh:
         both = await pair(mesh)
         old = (await both.authority())["fingerprint"]
         before = await both.certificates()
@@ -286,7 +287,7 @@ async def test_an_intermediate_that_the_user_brings(tmp_path: Path) -> None:
     chain = [upper.certificate]
     directory = written(tmp_path / "cacerts", lower, chain, [root])
     arguments = ["--ca", str(directory), "--workload-certificate-ttl", "60s"]
-    async with LiveMesh(tmp_path, arguments=arguments) as mesh:
+    async with LiveMesh(tmp_path, arguments=arguments, launch=launch) as mesh:
         both = await pair(mesh)
         assert (await both.authority())["issuer"] == "CN=lower"
         before = await both.certificates()
@@ -310,7 +311,9 @@ async def test_the_trust_domain_changes_by_way_of_an_alias(tmp_path: Path) -> No
         fresh.rename(settings)
 
     write("old.example", "new.example")
-    async with LiveMesh(tmp_path, arguments=state(tmp_path, "--mesh-config", str(settings))) as mesh:
+    async with LiveMesh(
+        tmp_path, arguments=state(tmp_path, "--mesh-config", str(settings)), launch=launch
+    ) as mesh:
         both = await pair(mesh)
 
         def seen() -> str:

@@ -4,9 +4,10 @@ does so if it began before they were written."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
-from mizzen.cli.main import app
 from mizzen.sources.files import Batch, FileSource
+from tests import forked_mizzen
 
 _MARKER = "zz-settled.yaml"
 _scan = FileSource.settled_scan
@@ -29,6 +30,8 @@ def _torn_scan(self: FileSource, now: float | None = None, only: Iterable[str] |
     return _scan(self, now, only=marker)
 
 
-if __name__ == "__main__":
+def _change() -> None:
     FileSource.settled_scan = _torn_scan  # type: ignore[method-assign]
-    app()
+
+
+launch = partial(forked_mizzen.launch, change=_change)

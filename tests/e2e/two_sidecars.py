@@ -12,6 +12,7 @@ import httpx
 from mizzen.testing.caller import Caller
 from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh
 from mizzen.testing.workloads import Workload
+from tests.forked_mizzen import launch
 
 UNNAMED_PORT = SERVICE_PORT + 1
 """A port whose protocol nobody says."""
@@ -117,7 +118,7 @@ spec: {host: reviews, trafficPolicy: {connectionPool: {http: {maxRequestsPerConn
 @contextlib.asynccontextmanager
 async def two_sidecars(directory: Path) -> AsyncIterator[Pair]:
     """Start both, with a control plane that issues certificates."""
-    async with LiveMesh(directory, arguments=["--state", str(directory / "state")]) as mesh:
+    async with LiveMesh(directory, arguments=["--state", str(directory / "state")], launch=launch) as mesh:
         program = await mesh.server("reviews-app", path=str(directory / "app.sock"))
         address = mesh.next_address()
         mesh.write("reviews.yaml", workload(address, program.path, "reviews"))

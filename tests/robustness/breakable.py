@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mizzen.testing.ports import free_port
+from tests.forked_mizzen import start
 
 DEADLINE = 60.0
 """For what hangs: nothing that works takes so long, on the busiest machine."""
@@ -37,29 +37,25 @@ class Serving:
     def __init__(self, folder: Path, *arguments: str, log: Path, wait: bool = True) -> None:
         self.folder, self.log_file = folder, log
         self.grpc, self.admin = free_port(), free_port()
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "mizzen", "serve", "--config", str(folder)),
-                    *("--grpc-address", f"127.0.0.1:{self.grpc}"),
-                    *("--admin-address", f"127.0.0.1:{self.admin}", *arguments),
-                ],
-                stdout=output,
-                stderr=output,
-            )
+        self.process = start(
+            [
+                *("serve", "--config", folder, "--grpc-address", f"127.0.0.1:{self.grpc}"),
+                *("--admin-address", f"127.0.0.1:{self.admin}", *arguments),
+            ],
+            log,
+        )
         try:
             until(self.is_ready if wait else self.answers)
         except BaseException:
             self.process.kill()
-            self.process.wait()
             raise
 
     def answers(self) -> bool:
-        assert self.process.poll() is None, self.log()
+        assert self.process.exitcode is None, self.log()
         return self.get("/version")[0] == 200
 
     def is_ready(self) -> bool:
-        assert self.process.poll() is None, self.log()
+        assert self.process.exitcode is None, self.log()
         return self.get("/ready")[0] == 200
 
     def get(self, path: str) -> tuple[int, bytes]:
@@ -94,25 +90,14 @@ class Serving:
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) // 1024
 
     def stop(self, how: int = signal.SIGTERM) -> int:
+        assert self.process.pid is not None
         with suppress(ProcessLookupError):
-            self.process.send_signal(how)
-        try:
-            return self.process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
+            os.kill(self.process.pid, how)
+        self.process.join(DEADLINE)
+        if self.process.exitcode is None:
             self.process.kill()
-            raise
+            raise TimeoutError("it does not stop")
+        return self.process.exitcode
 
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{name: http, port: 80}]}\n"
-
-
-def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command of Mizzen as a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "mizzen", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=4 * DEADLINE,
-        check=False,
-        **options,
-    )

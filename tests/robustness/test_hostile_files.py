@@ -13,7 +13,8 @@ import pytest
 from mizzen.config import parse_documents
 from mizzen.config.diagnostics import MAX_DIAGNOSTICS
 from mizzen.config.store import ConfigStore
-from tests.robustness.breakable import SERVICE, run
+from tests.forked_mizzen import run
+from tests.robustness.breakable import SERVICE
 
 ROUTE = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n"
 MEGABYTE = 1024 * 1024
@@ -65,16 +66,17 @@ def test_it_is_said_what_is_wrong(text: str | bytes, said: str) -> None:
     assert said in words(text)
 
 
+def _bound_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (2048 * MEGABYTE, 2048 * MEGABYTE))
+
+
 def test_one_long_text_aliased_often_costs_no_memory(tmp_path: Path) -> None:
     """Quadratic blow-up: 1 MB, meant 90,000 times, once filled 16 GB."""
     (tmp_path / "x.yaml").write_text(
         ROUTE + " hosts: [&a '" + "x" * MEGABYTE + "'," + "*a," * 90_000 + "]\n" + "---\n" + SERVICE % "good"
     )
 
-    def bound() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (2048 * MEGABYTE, 2048 * MEGABYTE))
-
-    ended = run("analyze", tmp_path, preexec_fn=bound)
+    ended = run("analyze", tmp_path, change=_bound_memory)
     assert ended.returncode == 1
     assert f"{tmp_path}/x.yaml:5: error MZ0011 aliases expand to more than" in ended.stdout
 

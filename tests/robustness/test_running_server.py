@@ -17,7 +17,8 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.testing.ports import free_port
-from tests.robustness.breakable import DEADLINE, SERVICE, Serving, run, until
+from tests.forked_mizzen import run
+from tests.robustness.breakable import DEADLINE, SERVICE, Serving, until
 
 STREAM = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"

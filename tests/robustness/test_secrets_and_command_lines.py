@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.robustness.breakable import SERVICE, Serving, run, until
+from tests.forked_mizzen import run
+from tests.robustness.breakable import SERVICE, Serving, until
 from tests.self_signed import certificate_and_key
 
 NODE = "id: router~10.0.0.7~gw.default~default.svc.cluster.local\nmetadata: {LABELS: {istio: gw}}\n"

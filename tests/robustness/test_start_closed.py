@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.robustness.breakable import SERVICE, Serving, run, until
+from tests.forked_mizzen import run
+from tests.robustness.breakable import SERVICE, Serving, until
 
 
 def broken(folder: Path) -> None:
