@@ -12,6 +12,7 @@ import httpx
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.demo.child_process import ChildProcess
+from mizzen.testing.live_mesh import Launch
 from mizzen.testing.ports import free_port
 from mizzen.testing.waiting import DEADLINE, eventually
 from tests.forked_mizzen import launch
@@ -40,7 +41,9 @@ async def first_answer(
         return await asyncio.wait_for(stream.read(), DEADLINE)
 
 
-async def started(directory: Path, *arguments: str) -> tuple[ChildProcess, str, list[str], Path]:
+async def started(
+    directory: Path, *arguments: str, launch: Launch = launch
+) -> tuple[ChildProcess, str, list[str], Path]:
     """Start a server and wait until it is ready; return it, its admin and gRPC addresses, and its log."""
     log = directory / "serve.log"
     for _ in range(3):  # the port that is free now may be taken a moment later

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
 import mizzen
@@ -21,7 +22,10 @@ from tests.unit.explain.test_mesh_graph import MESH
 from tests.unit.server.shown_mesh import ShownMesh
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(_CHROMIUM is None, reason="needs the program chromium")
+pytestmark = [
+    pytest.mark.skipif(_CHROMIUM is None, reason="needs the program chromium"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 _DEADLINE = 30_000
 _CONTRAST = """
@@ -60,13 +64,21 @@ _TORN = """
 """Names and moments that a narrow column breaks into more than three pieces."""
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         # Chromium's own sandbox does not run as root, and here it reads pages of ours alone.
         browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """A browser that forgets at the end of each test."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
 
 
 async def opened(
@@ -87,16 +99,17 @@ async def opened(
     return page, complaints
 
 
-@pytest.fixture
-async def large(tmp_path: Path) -> AsyncIterator[str]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The address of a server that shows 1,000 services and 1,000 proxies."""
     service = (
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: s{0}}}\n"
         "spec: {{ports: [{{name: http, port: 80}}]}}\n"
     )
     text = MESH + "".join(map(service.format, range(1000)))
-    (tmp_path / "mesh.yaml").write_text(text, encoding="utf-8")
-    shown = ShownMesh(mizzen.load(tmp_path), 1000)
+    folder = tmp_path_factory.mktemp("large")
+    (folder / "mesh.yaml").write_text(text, encoding="utf-8")
+    shown = ShownMesh(mizzen.load(folder), 1000)
     listening = socket.create_server(("127.0.0.1", 0))
     address = Address("127.0.0.1", listening.getsockname()[1])
     server = AdminServer(shown, listening, Hosts(address))

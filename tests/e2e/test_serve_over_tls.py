@@ -13,6 +13,7 @@ import grpc
 import httpx
 import pytest
 
+from mizzen.testing.live_mesh import in_a_new_python
 from mizzen.testing.waiting import DEADLINE, eventually
 from tests.e2e.serving import NODE, first_answer, started
 from tests.self_signed import with_negative_serial
@@ -52,6 +53,7 @@ async def test_failed_handshakes_are_lines_of_the_log_with_the_peer(
         tmp_path,
         *("--config", str(tmp_path / "none"), "--tls-address", "127.0.0.1:0", "--log-format", "json"),
         *("--tls-cert", str(certificate), "--tls-key", str(key), "--tls-client-ca", str(authority.file)),
+        launch=in_a_new_python,  # gRPC reads where it logs only once
     )
 
     def told() -> list[dict[str, Any]]:
