@@ -109,7 +109,7 @@ class Proxy:
         given = fields.get("metadata")
         if given is not None and not isinstance(given, Mapping):
             raise NodeError(f'node "{node_id}": metadata is not a mapping; write keys and values')
-        metadata = given or {}
+        metadata = _with_sorted_keys(given or {})
         labels = _string_map(metadata, "LABELS")
         return cls(
             type=proxy_type,
@@ -145,6 +145,16 @@ class Proxy:
     def is_ipv6_only(self) -> bool:
         """True if all its addresses are IPv6."""
         return all(":" in address for address in self.ip_addresses)
+
+
+def _with_sorted_keys(value: Any) -> Any:
+    """Return the same plain value. The keys of a message have no order, but two equal nodes must make two
+    proxies that read alike."""
+    if isinstance(value, Mapping):
+        return {key: _with_sorted_keys(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, list):
+        return [_with_sorted_keys(each) for each in value]
+    return value
 
 
 def _as_mapping(node: Mapping[str, Any] | NodeMessage) -> Mapping[str, Any]:

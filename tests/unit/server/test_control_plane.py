@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from envoy.config.core.v3 import base_pb2
@@ -110,6 +111,22 @@ async def test_two_proxies_of_one_id_that_differ_are_kept_apart(running: Running
     other.metadata.update({"LABELS": {"version": "v2"}})
     assert running.plane.group_of(node, xds.Peer()) != running.plane.group_of(other, xds.Peer())
     assert running.plane.group_of(node, xds.Peer()) == running.plane.group_of(node, xds.Peer())
+
+
+async def test_the_order_of_keys_makes_no_other_proxy(running: Running) -> None:
+    """A message of protobuf gives its keys in a different order in each process that writes it."""
+    node = {
+        "id": "sidecar~10.0.0.7~a.default~default.svc.cluster.local",
+        "metadata": {
+            "LABELS": {"app": "a", "version": "v1"},
+            "PROXY_CONFIG": {"proxyMetadata": {"A": "1", "B": "2"}, "gatewayTopology": {}},
+        },
+    }
+    assert running.plane.group_of(node, xds.Peer()) == running.plane.group_of(reversed_keys(node), xds.Peer())
+
+
+def reversed_keys(value: Any) -> Any:
+    return {key: reversed_keys(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
 
 
 async def test_a_proxy_that_has_gone_is_not_translated_for(running: Running) -> None:
