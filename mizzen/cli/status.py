@@ -103,6 +103,7 @@ def render(state: dict[str, Any], width: int) -> Group:
     from mizzen.cli.certificate_table import certificates
     from mizzen.cli.status_table import (
         diagnostics,
+        faults,
         gone_proxies,
         headline,
         missing_secrets,
@@ -120,6 +121,7 @@ def render(state: dict[str, Any], width: int) -> Group:
     parts = [
         headline(state),
         waiting(state),
+        faults(state),
         proxies(state, width),
         rejections(state),
         gone_proxies(state),

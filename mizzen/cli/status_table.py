@@ -42,9 +42,6 @@ def headline(state: Mapping[str, Any]) -> Text:
     line.append(f"   {_count(len(state['proxies']), 'proxy', 'proxies')}")
     if not server["ready"]:
         line.append("   waiting" if server.get("waiting_for") else "   starting", style="yellow")
-    if faults := server.get("faults"):  # a server of a different version may not tell
-        last = server["last_fault"]
-        line.append(f"   {_count(faults, 'fault')} of Mizzen, its log says more: {last}", style="red")
     return line
 
 
@@ -57,6 +54,20 @@ def waiting(state: Mapping[str, Any]) -> Group | None:
         Text("\nNO PROXY IS SERVED YET (Envoys keep what they have), WAITING FOR", style="bold red")
     ]
     lines += [_indented(Text(each), 2) for each in held]
+    return Group(*lines)
+
+
+def faults(state: Mapping[str, Any]) -> Group | None:
+    """Return what failed in the server by a fault of Mizzen, since its start."""
+    held = state["server"].get("faults")  # a server of a different version may not tell
+    if not held:
+        return None
+    lines: list[Any] = [Text("\nMIZZEN FAILED (its log says more; please report it)", style="bold red")]
+    for each in held:
+        said = Text(each["what"])
+        times = f"{_count(each['times'], 'time')} since {each['since']}"
+        said.append(f"   {times}, last {span(each['seconds_ago'])} ago", style="dim")
+        lines.append(_indented(said, 2))
     return Group(*lines)
 
 

@@ -21,6 +21,7 @@ from mizzen.identity.authority import Authority, AuthorityError
 from mizzen.identity.authority_files import FILES, FOLDER, open_authority
 from mizzen.identity.certificate_store import FILE as STORE_FILE
 from mizzen.identity.certificate_store import CertificateStore
+from mizzen.server.faults import Faults
 from mizzen.server.metrics import Metrics
 from mizzen.server.options import ServeOptions
 from mizzen.server.workload_certificates import WorkloadCertificates, now_utc
@@ -81,6 +82,7 @@ class CertificateAuthority:
         certificates: WorkloadCertificates,
         options: ServeOptions,
         clients: Callable[[], Iterable[xds.ClientStatus]],
+        faults: Faults,
         clock: Callable[[], datetime] = now_utc,
     ) -> None:
         self.certificates = certificates
@@ -88,6 +90,7 @@ class CertificateAuthority:
         state = options.state if options.state is not None else Path()
         self.directory = options.ca if options.ca is not None else state / FOLDER
         self._clients = clients
+        self._faults = faults
         self._clock = clock
         self._seen = self._signature()
         self._said: tuple[str, ...] = ()
@@ -106,7 +109,7 @@ class CertificateAuthority:
                 more = await renew()
                 self._warn()
             except Exception:
-                self._log.exception("certificates could not be renewed: a fault of Mizzen; it tries again")
+                self._faults.note("certificates could not be renewed", exc_info=True)
             await asyncio.sleep(0 if more else self._rest)
 
     async def _look(self) -> None:

@@ -28,6 +28,7 @@ from mizzen.mesh.fault_search import Changed, Withheld, updated_without_faults
 from mizzen.mesh.rules.token_keys import NO_TOKEN_KEYS, TokenKeys
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.diagnostic_json import as_json
+from mizzen.server.faults import Faults
 from mizzen.server.former import FormerDocument, FormerDocuments, ValidDocument, still_in_force
 from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.server.origins import CurrentOrigin
@@ -118,6 +119,7 @@ def _since(former: FormerDocument | None) -> str | None:
 
 
 _NAMED_CHANGES = 10
+_BUILT_AGAIN = "the mesh could not be updated and is built again"
 _ENDPOINT_KINDS = frozenset({ENDPOINTS, ENDPOINT_SLICE, NODE, POD, WORKLOAD_ENTRY})
 
 
@@ -130,7 +132,10 @@ class Configuration:
         *,
         domain: str = "cluster.local",
         certificates_served: bool = False,
+        faults: Faults | None = None,
     ) -> None:
+        self.faults = faults if faults is not None else Faults()
+        """Notes faults of Mizzen."""
         self._store = ConfigStore()
         self._file = mesh_config_file
         self._keys: dict[GroupKind, set[ConfigKey]] = {}
@@ -168,26 +173,26 @@ class Configuration:
         try:
             return self._update(self._with_withheld(change))
         except Exception:
-            self._log.exception("the mesh could not be updated: a fault of Mizzen; it is built again")
+            self.faults.note(_BUILT_AGAIN, exc_info=True)
             return self._rebuild(mesh_config)
 
     def _update(self, change: ConfigChange) -> MeshDelta:
         """Update the mesh. Documents with which it cannot be made are withheld; all others take effect."""
         mesh, delta, faults = updated_without_faults(self.mesh, change)
-        if any(fault.key not in self.withheld for fault in faults):
+        new = [fault for fault in faults if fault.key not in self.withheld]
+        if new:
             with suppress(Exception):
                 # If a mesh can be built of all documents, the fault was in the incremental update.
                 mesh = self._build(self._store.configs(), self._mesh_config)
-                self._log.error("the mesh could not be updated: a fault of Mizzen; it is built again")
-                delta, faults = MeshDelta(everything=True), ()
+                self.faults.note(_BUILT_AGAIN, traceback=new[0].traceback)
+                delta, faults, new = MeshDelta(everything=True), (), []
         self.mesh = mesh
-        for fault in faults:
-            if fault.key not in self.withheld:
-                self._log.error(
-                    "the mesh cannot be made of a document: a fault of Mizzen, please report it",
-                    document=str(fault.key),
-                    traceback=fault.traceback,
-                )
+        for fault in new:
+            self.faults.note(
+                "the mesh cannot be made of a document",
+                document=str(fault.key),
+                traceback=fault.traceback,
+            )
         self.withheld = {one.key: one for one in faults}
         return delta
 
@@ -261,10 +266,12 @@ class Configuration:
         self.withheld = {}
         try:
             self.mesh = self._build(self._store.configs(), mesh_config)
-        except Exception:
+        except Exception as error:
             self.mesh = self._build((), mesh_config)
             self._update(ConfigChange(self._store.configs(), ()))
             self._stand_in(before)
+            if not self.withheld:  # else each document to blame is noted
+                self.faults.note("the mesh could not be built at the first attempt", exc_info=error)
         self._behind = False
         return MeshDelta(everything=True)
 

@@ -31,7 +31,6 @@ from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.delayed_changes import DelayedChanges
 from mizzen.server.delivery import SLICE_SECONDS, Delivery
 from mizzen.server.diagnostic_log import DiagnosticLog
-from mizzen.server.faults import Faults
 from mizzen.server.former import FormerDocuments, ValidDocument
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.key_set_refresh import wanted_sources
@@ -95,7 +94,8 @@ class ControlPlane:
     ) -> None:
         self._configuration = configuration
         self._translation = translate(configuration.mesh)
-        self._delayed = DelayedChanges(configuration.mesh)
+        self.faults = configuration.faults
+        self._delayed = DelayedChanges(configuration.mesh, self.faults)
         self._metrics = metrics
         self.revision = 0
         """Number of reports about the configuration so far."""
@@ -109,7 +109,6 @@ class ControlPlane:
         self._unsaved: dict[str, ParsedFile | None] = {}
         self._saving = False
         self._worker = Worker("mizzen-translate")
-        self.faults = Faults(metrics)
         self._analyst = Analyst(self._worker, self.faults)
         self._preparing = asyncio.Lock()
         self._proxy_left = asyncio.Event()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-import structlog
-
 from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.dead_ends import has_new_dead_ends
 from mizzen.mesh.snapshot import Mesh
+from mizzen.server.faults import Faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +26,7 @@ class DelayedChanges:
 
     Args:
         served: the mesh that is served at first.
+        faults: notes a change that cannot be judged: it is served at once.
     """
 
     GRACE: Final = 0.25
@@ -36,10 +36,10 @@ class DelayedChanges:
     LONGEST: Final = 2.0
     """Seconds after which a mesh is served although further changes come."""
 
-    def __init__(self, served: Mesh) -> None:
+    def __init__(self, served: Mesh, faults: Faults) -> None:
         self._served = served
         self._delayed: DelayedChange | None = None
-        self._log = structlog.get_logger("mizzen.server")
+        self._faults = faults
 
     @property
     def is_delaying(self) -> bool:
@@ -72,5 +72,5 @@ class DelayedChanges:
         try:
             return has_new_dead_ends(self._served, mesh, delta)
         except Exception:
-            self._log.exception("a change could not be judged: a fault of Mizzen; it is served at once")
+            self._faults.note("a change could not be judged and is served at once", exc_info=True)
             return False

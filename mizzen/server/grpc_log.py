@@ -12,7 +12,6 @@ import contextlib
 import faulthandler
 import fcntl
 import io
-import logging
 import os
 import re
 import sys
@@ -22,6 +21,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+
+from mizzen.server.faults import Faults
 
 _HEAD: Final = re.compile(rb"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([\w.]+):\d+\] (.*)")
 """The first line of an entry: severity, time, thread, file and line, text. Some entries have more lines."""
@@ -107,12 +108,15 @@ def quieten(*, traces_handshakes: bool) -> bool:
 
 
 @contextlib.contextmanager
-def captured(on_failed: Callable[[FailedHandshake], None], on_error: Callable[[str], None]) -> Iterator[None]:
+def captured(
+    on_failed: Callable[[FailedHandshake], None], on_error: Callable[[str], None], faults: Faults
+) -> Iterator[None]:
     """Read the output to file descriptor 2 during the context; `sys.stderr` still writes to the original
     file.
 
     `on_failed` is called for each failed handshake, `on_error` with each error of the core, both in a
-    separate thread. Output that is not from the core goes to the original file.
+    separate thread; `faults` notes a line with which they fail. Output that is not from the core goes to the
+    original file.
     """
     try:
         real = os.dup(2)
@@ -137,7 +141,7 @@ def captured(on_failed: Callable[[FailedHandshake], None], on_error: Callable[[s
     os.dup2(writing, 2)
     os.close(writing)
     reader = threading.Thread(
-        target=_read, args=(reading, real, Entries(on_failed, on_error)), name="grpc-log", daemon=True
+        target=_read, args=(reading, real, Entries(on_failed, on_error), faults), name="grpc-log", daemon=True
     )
     reader.start()
     try:
@@ -154,15 +158,13 @@ def captured(on_failed: Callable[[FailedHandshake], None], on_error: Callable[[s
         os.close(real)
 
 
-def _read(reading: int, real: int, entries: Entries) -> None:
+def _read(reading: int, real: int, entries: Entries, faults: Faults) -> None:
     with os.fdopen(reading, "rb") as pipe:
         while line := pipe.readline(_LONGEST_ENTRY):
             try:
                 foreign = entries.take(line)
             except Exception:
-                logging.getLogger("mizzen.server").exception(
-                    "a line of gRPC was not understood: a fault of Mizzen"
-                )
+                faults.note("a line of gRPC was not understood", exc_info=True)
                 continue
             if foreign:
                 with contextlib.suppress(OSError):

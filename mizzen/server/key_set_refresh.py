@@ -19,6 +19,7 @@ import structlog
 from mizzen.config.document import Config
 from mizzen.config.models import RequestAuthentication
 from mizzen.mesh.rules.token_keys import FetchedKeys, KeySource, TokenKeys, key_source
+from mizzen.server.faults import Faults
 from mizzen.server.json_web_key_sets import DEFAULT_SECONDS, KeySetError, fetch_key_set
 from mizzen.server.metrics import Metrics
 
@@ -87,6 +88,7 @@ class KeySetRefresh:
     Args:
         changed: called with all keys when some have changed or have a new problem.
         metrics: the metrics to update.
+        faults: notes attempts that fail by a fault of Mizzen.
         always: sources that are needed whatever the documents say.
         store: stores keys across restarts.
         refresh: seconds after which keys are fetched again.
@@ -96,6 +98,7 @@ class KeySetRefresh:
         self,
         changed: Callable[[TokenKeys], Awaitable[None]],
         metrics: Metrics,
+        faults: Faults,
         *,
         always: Iterable[KeySource] = (),
         store: KeySetStore | None = None,
@@ -103,6 +106,7 @@ class KeySetRefresh:
     ) -> None:
         self._changed = changed
         self._metrics = metrics
+        self._faults = faults
         self._always = dict.fromkeys(always, DEFAULT_SECONDS)
         self._store = store
         self._refresh = refresh
@@ -133,10 +137,15 @@ class KeySetRefresh:
 
     async def run(self) -> None:
         """Fetch the keys of the sources that `set_sources` names. Never ends."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            self.set_sources(self._wanted)
-            await asyncio.Event().wait()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self.set_sources(self._wanted)
+                await asyncio.Event().wait()
+        finally:  # it may be called again
+            self._tasks = None
+            for state in self._sources.values():
+                state.task = None
 
     def set_sources(self, wanted: Mapping[KeySource, float]) -> None:
         """Set the sources that documents need now, each with the longest time of an answer in seconds."""
@@ -183,7 +192,7 @@ class KeySetRefresh:
         except KeySetError as error:
             state.problem, state.failures = str(error), state.failures + 1
         except Exception:
-            self._log.exception("keys could not be fetched: a fault of Mizzen, please report it")
+            self._faults.note("the keys of a token issuer could not be fetched", exc_info=True)
             state.problem, state.failures = "a fault of Mizzen; its log says more", state.failures + 1
         self._metrics.token_key_fetches.labels("failed" if state.problem else "ok").inc()
         self._metrics.count_token_key_sets(self.states())

@@ -14,6 +14,8 @@ from typing import IO, Any, Literal
 
 import structlog
 
+from mizzen.config.faults import place
+
 LogFormat = Literal["text", "json"]
 
 
@@ -47,21 +49,37 @@ class ResilientStream:
             return False
 
 
+class CountedErrors(logging.Filter):
+    """Passes all records, and calls `on_error` for each error."""
+
+    def __init__(self, on_error: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_error = on_error
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True."""
+        if record.levelno >= logging.ERROR:
+            self._on_error()
+        return True
+
+
 class FirstOfItsKind(logging.Filter):
     """Passes a record only the first time.
 
     An Envoy whose node is refused comes again every few seconds, each time from a different port. Two records
-    count as equal if their format and last argument are equal: the peer comes first in these messages.
+    count as equal if their format and last argument are equal: the peer comes first in these messages. Of
+    exceptions, the place where they were raised counts too.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[tuple[str, str], None] = {}
+        self._said: dict[tuple[str, str, str], None] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True if no equal record came before."""
         arguments = record.args if isinstance(record.args, tuple) else ()
-        key = (str(record.msg), str(arguments[-1]) if arguments else "")
+        raised = record.exc_info[2] if record.exc_info else None
+        key = (str(record.msg), str(arguments[-1]) if arguments else "", place(raised) if raised else "")
         if key in self._said:
             return False
         self._said[key] = None
@@ -87,10 +105,12 @@ def configure_logging(
     *,
     stream: IO[str] | None = None,
     on_lost: Callable[[], None] = lambda: None,
+    on_fault: Callable[[], None] = lambda: None,
 ) -> None:
     """Send structlog's and the standard library's records to `stream` (standard error), one line each.
 
-    `on_lost` is called for every line that could not be written.
+    `on_lost` is called for every line that could not be written, `on_fault` for every error of `mizzen.xds`,
+    also if an equal one was logged before: it is a fault of Mizzen, because of clients it logs warnings.
     """
     # Standard error is None if the process was started with it closed.
     output = ResilientStream(stream or sys.stderr or io.StringIO(), on_lost)
@@ -124,4 +144,4 @@ def configure_logging(
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
     logging.raiseExceptions = False
     protocol = logging.getLogger("mizzen.xds")
-    protocol.filters = [FirstOfItsKind()]
+    protocol.filters = [CountedErrors(on_fault), FirstOfItsKind()]

@@ -85,10 +85,7 @@ class Metrics:
         "mizzen_translation_seconds",
         "From applying a change to handing over its translations",
     )
-    translation_failures = _counter(
-        "mizzen_translation_failures",
-        "Failed translations, by a fault of Mizzen itself",
-    )
+    faults = _counter("mizzen_faults", "Faults of Mizzen itself that it contained")
     token_key_fetches = _counter(
         "mizzen_token_key_fetches", "Attempts to fetch the keys of a token issuer", "result"
     )

@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.convergence import Convergence
 from mizzen.server.fallback import fallback
+from mizzen.server.faults import Faults
 from mizzen.server.former import FormerDocuments
 from mizzen.server.garbage import Garbage
 from mizzen.server.grpc_log import ConnectionLog, captured
@@ -65,7 +67,6 @@ LINGER = timedelta(seconds=30)
 """Time after its last stream during which a proxy is still kept up to date: an Envoy that lost its connection
 waits up to 30 s before it tries again."""
 
-_WATCH_AGAIN_SECONDS = 1.0
 _DRAIN_POLL_SECONDS = 0.02
 _LAST_WORDS_SECONDS = 0.1
 _CLOSE_SECONDS = 0.5
@@ -81,21 +82,32 @@ def run(options: ServeOptions, *, reads_grpc_log: bool = False) -> None:
     `reads_grpc_log`: read the output of gRPC's core (`mizzen.server.grpc_log`).
     """
     metrics = Metrics(mizzen.__version__)
+    faults = Faults(metrics.faults.inc)
     connections = ConnectionLog(metrics.handshakes_failed.inc)
-    reading = captured(connections.failed, connections.error) if reads_grpc_log else contextlib.nullcontext()
-    with reading:
-        configure_logging(options.log_format, options.log_level, on_lost=metrics.log_lines_lost.inc)
+    with contextlib.ExitStack() as context:
+        if reads_grpc_log:
+            context.enter_context(captured(connections.failed, connections.error, faults))
+        configure_logging(
+            options.log_format,
+            options.log_level,
+            on_lost=metrics.log_lines_lost.inc,
+            on_fault=lambda: faults.count("a part of the discovery server failed"),
+        )
         garbage = Garbage()
-        uvloop.run(serve(options, metrics, garbage.settle, garbage.give_back))
+        uvloop.run(serve(options, metrics, faults, garbage.settle, garbage.give_back))
 
 
 async def serve(
-    options: ServeOptions, metrics: Metrics, settled: Callable[[], None], forgotten: Callable[[], None]
+    options: ServeOptions,
+    metrics: Metrics,
+    faults: Faults,
+    settled: Callable[[], None],
+    forgotten: Callable[[], None],
 ) -> None:
     """Serve on the running loop until a signal comes. `settled` is called when something was made that will
     live for a while, for one after every change; `forgotten` after much data was forgotten."""
     stopping = asyncio.Event()
-    process = Process(options, metrics, settled, forgotten)
+    process = Process(options, metrics, faults, settled, forgotten)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stopping)
@@ -121,11 +133,13 @@ class Process:
         self,
         options: ServeOptions,
         metrics: Metrics,
+        faults: Faults,
         settled: Callable[[], None] = lambda: None,
         forgotten: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = options
         self._metrics = metrics
+        self._faults = faults
         self._settled = settled
         self._log = structlog.get_logger("mizzen.server")
         self._started = time.time()
@@ -136,7 +150,7 @@ class Process:
         settings = MeshConfigFile(options.mesh_config) if options.mesh_config else None
         self._convergence = Convergence(metrics.convergence_seconds.observe, time.monotonic)
         self._configuration = Configuration(
-            settings, domain=options.domain, certificates_served=options.certificates_served
+            settings, domain=options.domain, certificates_served=options.certificates_served, faults=faults
         )
         self.control_plane = ControlPlane(
             self._configuration,
@@ -147,7 +161,7 @@ class Process:
             forgotten=forgotten,
             gives_secrets=self._gives_secrets,
         )
-        self._rejected = RejectedLines(self.control_plane)
+        self._rejected = RejectedLines(self.control_plane, faults)
         self._events = ProxyEvents(
             metrics,
             self._convergence,
@@ -169,7 +183,7 @@ class Process:
         self._authority: CertificateAuthority | None = None
         self._authenticator: Authenticator | None = None
         self._may_start = asyncio.Event()
-        self._key_sets = key_set_refresh(options, self.control_plane.take_token_keys, metrics)
+        self._key_sets = key_set_refresh(options, self.control_plane.take_token_keys, metrics, faults)
 
     def _discovery_server(self) -> xds.Server:
         return xds.Server(
@@ -211,28 +225,16 @@ class Process:
                 )
                 self._settled()
                 say_what_is_in_force(self.control_plane.view, self._options, self._log)
-                watching = [
-                    tasks.create_task(self._watch()),
-                    tasks.create_task(self.control_plane.keep_analysed()),
-                    tasks.create_task(self.control_plane.keep_forgetting()),
-                    tasks.create_task(self._key_sets.run()),
-                    tasks.create_task(self._events.keep_telling()),
-                ]
-                if self._authority is not None:
-                    watching.append(
-                        tasks.create_task(self._authority.keep(self.control_plane.renew_certificates))
-                    )
-                if self._options.mesh_config is not None:
-                    watching.append(tasks.create_task(self._watch_settings()))
-                watching.append(tasks.create_task(self._serve(grpc_server)))
+                working = [tasks.create_task(self._faults.survived(*each)) for each in self._lasting_tasks()]
+                working.append(tasks.create_task(self._serve(grpc_server)))
                 await stopping.wait()
                 self._log.info("stopping", proxies=len(self.discovery.clients()))
                 self.ready = False
-                for task in watching:
+                for task in working:
                     task.cancel()
                 await self.discovery.stop()
                 await self._drained()
-                await asyncio.wait(watching)
+                await asyncio.wait(working)
                 await self.control_plane.save_rest()
                 # The streams have ended by now, so gRPC need not wait for anything.
                 await grpc_server.stop(_CLOSE_SECONDS)
@@ -242,6 +244,19 @@ class Process:
             self.control_plane.close()
             await asyncio.to_thread(self._close_files)
         self._log.info("stopped")
+
+    def _lasting_tasks(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """Yield what is done until the server stops, with words for it."""
+        yield "watching the files", self._watch
+        yield "the analysis of the mesh", self.control_plane.keep_analysed
+        yield "forgetting proxies that have gone", self.control_plane.keep_forgetting
+        yield "fetching keys of token issuers", self._key_sets.run
+        yield "logging rejections", self._events.keep_telling
+        if self._authority is not None:
+            renew = self.control_plane.renew_certificates
+            yield "renewing certificates", partial(self._authority.keep, renew)
+        if self._options.mesh_config is not None:
+            yield "watching the file of --mesh-config", self._watch_settings
 
     async def _serve(self, grpc_server: Any) -> None:
         """Serve proxies, but only after the configuration is complete (`mizzen.server.start`)."""
@@ -284,18 +299,12 @@ class Process:
                 await asyncio.sleep(_LAST_WORDS_SECONDS)
 
     async def _watch(self) -> None:
-        while True:
-            try:
-                batches = watch_files(self._source, is_delaying=lambda: self.control_plane.is_delaying)
-                async for batch in batches:
-                    await self.control_plane.take(batch, self._source.latest if batch else None)
-                    self._key_sets.set_sources(self.control_plane.key_sources())
-                    self._settled()
-                    self._look_whether_whole()
-            except Exception:
-                # Proxies are still served; a change may be late.
-                self._log.exception("watching the files failed: a fault of Mizzen; it starts again")
-                await asyncio.sleep(_WATCH_AGAIN_SECONDS)
+        batches = watch_files(self._source, is_delaying=lambda: self.control_plane.is_delaying)
+        async for batch in batches:
+            await self.control_plane.take(batch, self._source.latest if batch else None)
+            self._key_sets.set_sources(self.control_plane.key_sources())
+            self._settled()
+            self._look_whether_whole()
 
     async def _watch_settings(self) -> None:
         """Read the file of `--mesh-config` whenever it is saved: it is not among the watched documents."""
@@ -334,7 +343,9 @@ class Process:
         if certificates is None:
             return
         self.control_plane.certificates = ProxyCertificates(certificates)
-        self._authority = CertificateAuthority(certificates, self._options, self.discovery.clients)
+        self._authority = CertificateAuthority(
+            certificates, self._options, self.discovery.clients, self._faults
+        )
 
     def _close_files(self) -> None:
         if self._authority is not None:
@@ -393,8 +404,7 @@ class Process:
             "state": str(self._state.directory) if self._state else None,
             "state_error": self._state.error if self._state else "",
             "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="milliseconds"),
-            "faults": self.control_plane.faults.count,
-            "last_fault": self.control_plane.faults.last,
+            "faults": self._faults.as_json(),
             "uptime_seconds": round(time.monotonic() - self._started_by_steady_clock, 3),
             "grpc_addresses": self._grpc_addresses,
             "admin_address": str(self._admin_address),
@@ -447,7 +457,13 @@ class Process:
     @property
     def moment(self) -> object:
         """A value that differs from the one before as soon as the status has changed."""
-        stands = (self.control_plane.revision, self._events.taken, self.ready, self.waiting_for)
+        stands = (
+            self.control_plane.revision,
+            self._events.taken,
+            self.ready,
+            self.waiting_for,
+            self._faults.number,
+        )
         return (*stands, [(push.handing_over, push.seconds) for push in self._convergence.recent[:1]])
 
     def recent_changes(self) -> list[dict[str, Any]]:

@@ -11,14 +11,13 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Any, Final, Protocol
 
-import structlog
-
 from mizzen import xds
 from mizzen.config.diagnostics import Origin
 from mizzen.explain.origins import PartOrigins, Places
 from mizzen.explain.suspect_parts import suspect_places
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
+from mizzen.server.faults import Faults
 from mizzen.translator.translation import Translation
 
 _REMEMBERED: Final = 10_000
@@ -41,10 +40,10 @@ class Asked(Protocol):
 class RejectedLines:
     """Caches, for each rejected version of a resource, the lines of its differences from the accepted one."""
 
-    def __init__(self, control_plane: Asked) -> None:
+    def __init__(self, control_plane: Asked, faults: Faults) -> None:
         self._control_plane = control_plane
+        self._faults = faults
         self._known: OrderedDict[xds.Resource, dict[xds.Resource | None, Places]] = OrderedDict()
-        self._log = structlog.get_logger("mizzen.server")
 
     def of(self, rejected: xds.Resource, accepted: xds.Resource | None) -> Places:
         """Return the lines of the parts that may be to blame; of the whole resource if these are not known.
@@ -75,7 +74,7 @@ class RejectedLines:
         try:
             places = await self._control_plane.ask(found)
         except Exception:
-            self._log.exception("the lines of a rejection are not known: a fault of Mizzen, please report it")
+            self._faults.note("the lines of a rejection could not be found", exc_info=True)
             places = ()
         if places is not None:
             self._known.setdefault(rejected, {})[accepted] = places

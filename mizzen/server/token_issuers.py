@@ -10,6 +10,7 @@ import structlog
 
 from mizzen.identity.token import TokenKeyError, parse_key_set, read_key_set
 from mizzen.mesh.rules.token_keys import KeySource, TokenKeys
+from mizzen.server.faults import Faults
 from mizzen.server.key_set_file import KeySetFile
 from mizzen.server.key_set_refresh import KeySetRefresh
 from mizzen.server.metrics import Metrics
@@ -60,12 +61,13 @@ class FetchedIssuerKeys:
 
 
 def key_set_refresh(
-    options: ServeOptions, changed: Callable[[TokenKeys], Awaitable[None]], metrics: Metrics
+    options: ServeOptions, changed: Callable[[TokenKeys], Awaitable[None]], metrics: Metrics, faults: Faults
 ) -> KeySetRefresh:
     """Return the refresh of the keys of all issuers, including those of `--token-issuer`."""
     store = KeySetFile(options.state, metrics.state_failures.inc) if options.state is not None else None
     always = [keys for _, keys in options.token_issuers if isinstance(keys, KeySource)]
-    return KeySetRefresh(changed, metrics, always=always, store=store, refresh=options.jwks_refresh_seconds)
+    refresh = options.jwks_refresh_seconds
+    return KeySetRefresh(changed, metrics, faults, always=always, store=store, refresh=refresh)
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

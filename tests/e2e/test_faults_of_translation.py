@@ -73,7 +73,7 @@ async def test_one_document_does_not_stop_the_others(tmp_path: Path, delta: bool
         assert "MZ0105" in table or "faulty.yaml:3" in table
         metrics = (await mesh.http.get(f"http://{mesh.admin}/metrics")).text
         assert "mizzen_documents_refused 1.0" in metrics
-        assert "mizzen_translation_failures_total 1.0" in metrics
+        assert "mizzen_faults_total 1.0" in metrics
         log = mesh.log()
         assert "a document cannot be translated" in log
         assert "faulty_mizzen.py" in log, "the traceback leads to the fault"

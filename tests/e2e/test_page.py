@@ -110,6 +110,8 @@ async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     folder = tmp_path_factory.mktemp("large")
     (folder / "mesh.yaml").write_text(text, encoding="utf-8")
     shown = ShownMesh(mizzen.load(folder), 1000)
+    since = "2030-01-01T00:00:00+00:00"
+    shown.faults = [{"what": "watching the files failed", "times": 2, "since": since, "seconds_ago": 75.0}]
     listening = socket.create_server(("127.0.0.1", 0))
     address = Address("127.0.0.1", listening.getsockname()[1])
     server = AdminServer(shown, listening, Hosts(address))
@@ -188,6 +190,14 @@ async def test_it_reads_well(browser: Browser, large: str, width: int, scheme: s
         assert await page.evaluate(_CONTRAST) == [], path
         assert not complaints
         await page.context.close()
+
+
+async def test_faults_of_mizzen_are_one_click_away(browser: Browser, large: str) -> None:
+    page, complaints = await opened(browser, f"{large}/proxies")
+    await page.get_by_role("link", name="2 faults of Mizzen").click()
+    await page.get_by_text("watching the files failed: 2 times since").wait_for()
+    assert await page.get_by_role("heading", name="Mizzen failed").is_visible()
+    assert not complaints
 
 
 async def test_a_keyboard_is_enough(browser: Browser, large: str) -> None:

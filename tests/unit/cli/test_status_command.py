@@ -300,11 +300,15 @@ def test_what_is_waited_for_and_what_the_state_directory_gave_is_said() -> None:
     ]
 
 
-def test_faults_of_mizzen_are_told_in_the_first_line() -> None:
-    assert "fault" not in shown(STATE)[0]
-    server = {**STATE["server"], "faults": 2, "last_fault": "a translation failed and was repeated"}
-    first = shown({**STATE, "server": server})[0]
-    assert first.endswith("   2 faults of Mizzen, its log says more: a translation failed and was repeated")
+def test_faults_of_mizzen_are_told_first() -> None:
+    assert not any("FAILED" in line for line in shown(STATE))
+    noted = {"what": "a translation failed", "times": 2, "since": "2030-01-02T03:04:05+00:00"}
+    server = {**STATE["server"], "faults": [{**noted, "seconds_ago": 61.0}]}
+    assert shown({**STATE, "server": server})[1:4] == [
+        "",
+        "MIZZEN FAILED (its log says more; please report it)",
+        "  a translation failed   2 times since 2030-01-02T03:04:05+00:00, last 1m01s ago",
+    ]
 
 
 def test_secrets_that_are_waited_for_are_named() -> None:

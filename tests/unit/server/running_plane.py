@@ -14,6 +14,7 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
+from mizzen.server.faults import Faults
 from mizzen.server.metrics import Metrics
 
 CDS = xds.type_urls.CLUSTER
@@ -104,7 +105,11 @@ class Running:
         self.metrics = Metrics("test")
         self.settled = 0
         self.plane = ControlPlane(
-            Configuration(), self._translate, self.metrics, self._follow, settled=self._settle
+            Configuration(faults=Faults(self.metrics.faults.inc)),
+            self._translate,
+            self.metrics,
+            self._follow,
+            settled=self._settle,
         )
         self.plane.serve_through(self.sent)
 

@@ -45,6 +45,7 @@ class ShownMesh:
         self.moment: object = 0
         self.ready = True
         self.waiting_for: tuple[str, ...] = ()
+        self.faults: list[dict[str, Any]] = []
         self.found = [proxy(number) for number in range(proxies)]
         self.rejections: list[dict[str, Any]] = []
         self.refused: list[dict[str, Any]] = []
@@ -56,7 +57,12 @@ class ShownMesh:
         return b""
 
     def about(self) -> Mapping[str, Any]:
-        return {"version": "0.0", "uptime_seconds": 3700.0, "waiting_for": list(self.waiting_for)}
+        return {
+            "version": "0.0",
+            "uptime_seconds": 3700.0,
+            "waiting_for": list(self.waiting_for),
+            "faults": self.faults,
+        }
 
     def recent_changes(self) -> list[dict[str, Any]]:
         return self.changes

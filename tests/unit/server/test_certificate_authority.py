@@ -18,6 +18,7 @@ from mizzen.identity.authority import new_root
 from mizzen.identity.authority_files import open_authority
 from mizzen.server import certificate_authority
 from mizzen.server.certificate_authority import CertificateAuthority, open_certificates
+from mizzen.server.faults import Faults
 from mizzen.server.metrics import Metrics
 from mizzen.server.options import ServeOptions
 from mizzen.server.workload_certificates import WorkloadCertificates, now_utc
@@ -44,7 +45,8 @@ class Server:
         assert found is not None
         self.certificates: WorkloadCertificates = found
         self.clients = [client(synced=True)]
-        self.authority = CertificateAuthority(found, options, lambda: self.clients)
+        self.faults = Faults()
+        self.authority = CertificateAuthority(found, options, lambda: self.clients, self.faults)
         self.rounds = 0
 
     async def renew(self) -> bool:
@@ -95,6 +97,24 @@ def test_without_a_place_for_keys_there_are_no_certificates() -> None:
 def test_an_authority_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(AuthorityError, match=r"root-cert\.pem"):
         open_certificates(of_user(tmp_path), Metrics("test"))
+
+
+async def test_a_fault_in_renewing_is_noted_and_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(of_state(tmp_path))
+    renew, failed = server.certificates.renew, list[None]()
+
+    def fails(used: set[str]) -> bool:
+        if not failed:
+            failed.append(None)
+            raise RuntimeError("a fault")
+        return renew(used)
+
+    monkeypatch.setattr(server.certificates, "renew", fails)
+    async with server.running():
+        await server.goes_round()
+    assert [each["what"] for each in server.faults.as_json()] == ["certificates could not be renewed"]
 
 
 async def test_the_new_root_signs_once_everybody_trusts_it(tmp_path: Path) -> None:

@@ -111,6 +111,32 @@ def test_a_fault_in_updating_the_mesh_is_healed_by_building_it_anew(monkeypatch:
     assert delta.everything
     assert hostnames(configuration.mesh) == {"a.default", "b.default"}
     assert [line["log_level"] for line in lines] == ["info", "error"]
+    assert "in fails" in lines[1]["traceback"]
+    assert configuration.faults.number == 1
+
+
+def test_a_build_that_fails_once_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mesh.yaml"
+    file.write_text("rootNamespace: one\n")
+    configuration = Configuration(MeshConfigFile(file))
+    configuration.apply({"a.yaml": parsed(SERVICE % "a")})
+    build, built = Mesh.build, list[None]()
+
+    def fails(*arguments: Any, **options: Any) -> Mesh:
+        built.append(None)
+        if len(built) == 1:
+            raise RuntimeError("a fault")
+        return build(*arguments, **options)
+
+    monkeypatch.setattr(Mesh, "build", fails)
+    file.write_text("rootNamespace: two\n")
+    with capture_logs() as lines:
+        configuration.apply({})
+    assert configuration.mesh.mesh_config.root_namespace == "two"
+    assert hostnames(configuration.mesh) == {"a.default"}
+    assert [each["times"] for each in configuration.faults.as_json()] == [1]
+    [line] = [line for line in lines if line["log_level"] == "error"]
+    assert line["exc_info"].__traceback__.tb_next.tb_frame.f_code.co_name == "_build"
 
 
 def test_a_document_that_the_mesh_cannot_be_made_of_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +155,7 @@ def test_a_document_that_the_mesh_cannot_be_made_of_stops_no_other(monkeypatch: 
         broken.setattr(registry_edit, "declare_services", fails)
         configuration.apply({"b.yaml": parsed(changed, "b.yaml"), "c.yaml": parsed(SERVICE % "c", "c.yaml")})
         assert [line["log_level"] for line in lines] == ["info", "error"]
+        assert configuration.faults.number == 1
         assert hostnames(configuration.mesh) == {"a.default", "b.default", "c.default"}
         view = configuration.view()
         (refusal,) = view.refused

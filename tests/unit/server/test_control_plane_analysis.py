@@ -251,7 +251,7 @@ async def test_a_check_that_fails_for_one_document_is_logged_once_and_the_rest_i
     assert "in failing" in faults[0]["traceback"]
     assert faults[0]["traceback"].endswith("RecursionError" if recurses else "RuntimeError")
     assert "secret bad" not in str(faults)
-    assert running.value("mizzen_translation_failures_total") == 1
+    assert running.value("mizzen_faults_total") == 1
 
 
 def test_diagnostics_have_the_lines_of_now() -> None:

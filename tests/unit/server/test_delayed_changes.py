@@ -10,6 +10,7 @@ from mizzen.mesh.changes.delta import MeshDelta
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server import delayed_changes
 from mizzen.server.delayed_changes import DelayedChanges
+from mizzen.server.faults import Faults
 from tests.unit.mesh.conftest import load
 
 GRACE = DelayedChanges.GRACE
@@ -29,7 +30,8 @@ OTHER = SERVICE.replace("web", "other")
 class World:
     def __init__(self) -> None:
         self.mesh = Mesh.build(load(SERVICE))
-        self.delayed = DelayedChanges(self.mesh)
+        self.faults = Faults()
+        self.delayed = DelayedChanges(self.mesh, self.faults)
 
     def write(self, text: str, seen: float, now: float | None = None) -> MeshDelta | None:
         self.mesh, delta = self.mesh.updated(ConfigChange(tuple(load(text)), ()))
@@ -106,5 +108,7 @@ def test_a_fault_in_judging_is_logged_and_holds_nothing_up(monkeypatch: pytest.M
 
     monkeypatch.setattr(delayed_changes, "has_new_dead_ends", fails)
     with capture_logs() as lines:
-        assert names(World().write(EMPTY, 1.0)) == ["web"]
-    assert [line["log_level"] for line in lines] == ["error"]
+        world = World()
+        assert names(world.write(EMPTY, 1.0)) == ["web"]
+    assert [(line["log_level"], line["exc_info"]) for line in lines] == [("error", True)]
+    assert world.faults.number == 1

@@ -11,6 +11,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from mizzen.server.faults import Faults
 from mizzen.server.grpc_log import ConnectionLog, Entries, FailedHandshake, captured
 
 HEAD = "I1128 18:11:40.467990   31936 handshaker.cc:155] CallNextHandshakerLocked: "
@@ -107,7 +108,7 @@ def _defaults() -> Iterator[None]:
 def test_descriptor_2_is_read_and_standard_error_stays(capfd: pytest.CaptureFixture[str]) -> None:
     failed: list[FailedHandshake] = []
     before = sys.stderr
-    with captured(failed.append, lambda _: None):
+    with captured(failed.append, lambda _: None, Faults()):
         os.write(2, entry(OPENSSL + "HTTP_REQUEST: OK").encode())
         os.write(2, b"not the core's\n")
         print("a line of Python", file=sys.stderr)
@@ -118,13 +119,30 @@ def test_descriptor_2_is_read_and_standard_error_stays(capfd: pytest.CaptureFixt
     assert sorted(shown) == ["a line of Python", "afterwards", "not the core's"]
 
 
+def test_a_line_with_which_mizzen_fails_is_noted_and_the_rest_is_read() -> None:
+    failed: list[FailedHandshake] = []
+
+    def take(handshake: FailedHandshake) -> None:
+        failed.append(handshake)
+        if len(failed) == 1:
+            raise RuntimeError("a fault")
+
+    faults = Faults()
+    with capture_logs() as lines, captured(take, lambda _: None, faults):
+        os.write(2, entry(OPENSSL + "HTTP_REQUEST: OK").encode() * 2)
+    assert len(failed) == 2
+    assert [each["what"] for each in faults.as_json()] == ["a line of gRPC was not understood"]
+    assert [line["exc_info"] for line in lines if "a fault of Mizzen" in line["event"]] == [True]
+
+
 def test_more_than_the_pipe_holds_blocks_nobody() -> None:
     """The core writes with locks held."""
     program = (
-        "import os, sys\nfrom mizzen.server.grpc_log import captured\n"
+        "import os, sys\nfrom mizzen.server.faults import Faults\n"
+        "from mizzen.server.grpc_log import captured\n"
         "def wait(_):\n    while not done: pass\n"
         "done = []\n"
-        "with captured(wait, lambda _: None):\n"
+        "with captured(wait, lambda _: None, Faults()):\n"
         f"    os.write(2, {entry(OPENSSL + 'HTTP_REQUEST: OK').encode()!r})\n"
         "    try:\n"
         "        for _ in range(10_000): os.write(2, b'I1128 18:11:40.1 1 a.cc:1] ' + b'x' * 1000 + b'\\n')\n"

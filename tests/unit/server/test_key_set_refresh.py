@@ -12,6 +12,7 @@ import pytest
 
 from mizzen.mesh.rules.token_keys import FetchedKeys, KeySource, TokenKeys
 from mizzen.server import key_set_refresh
+from mizzen.server.faults import Faults
 from mizzen.server.json_web_key_sets import KeySetError
 from mizzen.server.key_set_file import FILE, KeySetFile
 from mizzen.server.key_set_refresh import KeySetRefresh
@@ -28,10 +29,11 @@ class Issuers:
     """What each URI answers now; a text, or an error. It counts what was asked."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.answers: dict[str, str | KeySetError] = {}
+        self.answers: dict[str, str | Exception] = {}
         self.asked: list[str] = []
         self.told: list[TokenKeys] = []
         self.metrics = Metrics("0")
+        self.faults = Faults()
         self.news = asyncio.Event()
         monkeypatch.setattr(key_set_refresh, "fetch_key_set", self._fetch)
         monkeypatch.setattr(key_set_refresh, "_FIRST_RETRY_SECONDS", 0.01)
@@ -39,7 +41,7 @@ class Issuers:
     async def _fetch(self, uri: str, *, discovered: bool, seconds: float) -> str:
         self.asked.append(uri)
         answer = self.answers[uri]
-        if isinstance(answer, KeySetError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -59,7 +61,7 @@ class Issuers:
 
     @asynccontextmanager
     async def running(self, store: KeySetFile | None = None) -> AsyncIterator[KeySetRefresh]:
-        refresh = KeySetRefresh(self.changed, self.metrics, store=store, refresh=0.01)
+        refresh = KeySetRefresh(self.changed, self.metrics, self.faults, store=store, refresh=0.01)
         task = asyncio.create_task(refresh.run())
         await asyncio.sleep(0)
         try:
@@ -104,6 +106,42 @@ async def test_the_last_good_keys_stay_and_their_age_is_said(issuers: Issuers) -
         assert list(refresh.states()) == ["old"]
 
 
+async def test_a_fault_of_mizzen_is_noted_and_it_goes_on(issuers: Issuers) -> None:
+    issuers.answers = {A.uri: RuntimeError("a fault")}
+    async with issuers.running() as refresh:
+        refresh.set_sources({A: 5.0})
+        await issuers.until(lambda: A in issuers.keys)
+        assert issuers.keys[A].problem == "a fault of Mizzen; its log says more"
+        issuers.answers[A.uri] = key_set("a")
+        await issuers.until(lambda: issuers.keys[A].keys == key_set("a"))
+    assert [each["what"] for each in issuers.faults.as_json()] == [
+        "the keys of a token issuer could not be fetched"
+    ]
+
+
+async def test_keys_are_fetched_again_after_what_takes_them_failed(issuers: Issuers) -> None:
+    issuers.answers = {A.uri: key_set("a"), B.uri: key_set("b")}
+    take, failing = issuers.changed, [True]
+
+    async def changed(keys: TokenKeys) -> None:
+        if failing:
+            raise RuntimeError("a fault")
+        await take(keys)
+
+    refresh = KeySetRefresh(changed, issuers.metrics, issuers.faults, refresh=0.01)
+    refresh.set_sources({A: 5.0})
+    with pytest.raises(ExceptionGroup):
+        await refresh.run()
+    refresh.set_sources({A: 5.0, B: 5.0})
+    failing.clear()
+    issuers.answers[A.uri] = key_set("other")
+    task = asyncio.create_task(refresh.run())
+    await issuers.until(lambda: issuers.keys.keys() == {A, B})
+    assert issuers.keys[A].keys == key_set("other")
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_keys_that_did_not_change_are_told_once(issuers: Issuers) -> None:
     issuers.answers = {A.uri: key_set("a")}
     async with issuers.running() as refresh:
@@ -120,7 +158,7 @@ async def test_a_restart_has_the_keys_before_any_is_fetched(issuers: Issuers, tm
         refresh.set_sources({A: 5.0})
         await issuers.until(lambda: A in issuers.keys)
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
-    again = KeySetRefresh(issuers.changed, issuers.metrics, store=KeySetFile(tmp_path))
+    again = KeySetRefresh(issuers.changed, issuers.metrics, issuers.faults, store=KeySetFile(tmp_path))
     known = (await again.begin({A: 5.0, B: 5.0})).by_source
     assert json.loads(known[A].keys) == json.loads(key_set("a"))
     assert B not in known

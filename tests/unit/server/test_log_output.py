@@ -133,6 +133,26 @@ def test_a_complaint_is_told_apart_by_its_kind_and_those_remembered_are_bounded(
     assert not passes("plain")
 
 
+def test_faults_are_all_counted_and_each_place_is_logged_once() -> None:
+    stream, counted = io.StringIO(), list[None]()
+    configure_logging("text", "info", stream=stream, on_fault=lambda: counted.append(None))
+    log = logging.getLogger("mizzen.xds")
+
+    def fails(*, otherwise: bool) -> None:
+        if otherwise:
+            raise RuntimeError("a fault")
+        raise RuntimeError("a fault")
+
+    for otherwise in (False, False, True):
+        try:
+            fails(otherwise=otherwise)
+        except RuntimeError:
+            log.exception("a stream failed")
+    log.warning("a client is refused")
+    assert len(counted) == 3
+    assert stream.getvalue().count("a stream failed") == 2
+
+
 def test_complaints_about_clients_go_through_that_filter() -> None:
     stream = io.StringIO()
     configure_logging("text", "info", stream=stream)

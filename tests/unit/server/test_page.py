@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,6 +119,21 @@ async def test_who_was_refused_and_who_is_gone_is_told(shown: ShownMesh, client:
     text = await page(client, "/proxies")
     assert text.index("Gone within the last hour") < text.index("app-7.default")
     assert "Gone within" not in await page(client, "/proxies?q=app-1.")
+
+
+async def test_faults_of_mizzen_are_told_on_every_page(shown: ShownMesh, client: httpx.AsyncClient) -> None:
+    for path in ("/", "/proxies"):
+        text = await page(client, path)
+        assert "Mizzen failed" not in text
+        assert "of Mizzen</a>" not in text
+    noted = {"what": "a <b> failed", "times": 3, "since": "2020-01-02T06:30:53+00:00", "seconds_ago": 75.0}
+    shown.faults = [noted, {**noted, "what": "another failed", "times": 1}]
+    text = await page(client, "/")
+    words = " ".join(re.sub("<.*?>", "", text[text.index("Mizzen failed") : text.index("<svg")]).split())
+    since = "since 2020-01-02 06:30:53 UTC, last 1 min 15 s ago"
+    assert f"a &lt;b&gt; failed: 3 times {since}" in words
+    assert f"another failed: 1 time {since}" in words
+    assert '<a href="/#faults">4 faults of Mizzen</a>' in await page(client, "/proxies")
 
 
 async def test_a_thousand_that_refuse_the_same_are_one_line(

@@ -22,6 +22,7 @@ from structlog.testing import capture_logs
 import mizzen
 from mizzen import xds
 from mizzen.server.address import Address
+from mizzen.server.faults import Faults
 from mizzen.server.metrics import Metrics
 from mizzen.server.options import ServeOptions, TlsFiles
 from mizzen.server.process import Process, StartError
@@ -54,7 +55,8 @@ class Running:
 
     def __init__(self, chosen: ServeOptions) -> None:
         self.stopping = asyncio.Event()
-        self.process = Process(chosen, Metrics("test"))
+        metrics = Metrics("test")
+        self.process = Process(chosen, metrics, Faults(metrics.faults.inc))
 
     async def get(self, path: str) -> httpx.Response:
         async with httpx.AsyncClient() as client:
@@ -293,9 +295,57 @@ async def test_a_start_without_all_that_the_state_has_is_waited_for(tmp_path: Pa
 
 async def test_a_state_directory_of_others_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir(mode=0o755)
-    process = Process(options(tmp_path, state=tmp_path / "state"), Metrics("test"))
+    process = Process(options(tmp_path, state=tmp_path / "state"), Metrics("test"), Faults())
     with pytest.raises(StartError, match="others may read"):
         await process.run(asyncio.Event())
+
+
+async def test_a_lasting_task_that_fails_begins_again_and_is_seen_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text(SERVICE % ("a", 80))
+    monkeypatch.setattr("mizzen.server.faults.AGAIN_SECONDS", 0.0)
+    begun: list[str] = []
+
+    def failing(name: str, lasting: Any) -> Any:
+        async def first_failing(*arguments: Any) -> None:
+            begun.append(name)
+            if begun.count(name) == 1:
+                raise RuntimeError("a fault")
+            await lasting(*arguments)
+
+        return first_failing
+
+    with capture_logs() as lines:
+        running = Running(options(tmp_path))
+        process = running.process
+        for part, name in (
+            (process, "_watch"),
+            (process.control_plane, "keep_analysed"),
+            (process.control_plane, "keep_forgetting"),
+            (process._key_sets, "run"),
+            (process._events, "keep_telling"),
+        ):
+            monkeypatch.setattr(part, name, failing(name, getattr(part, name)))
+        moment = process.moment
+        task = asyncio.create_task(process.run(running.stopping))
+        await running.until(lambda: process.ready and len(begun) == 10)
+        status = (await running.get("/status")).json()
+        metrics = (await running.get("/metrics")).text
+        page = (await running.get("/")).text
+        (tmp_path / "b.yaml").write_text(SERVICE % ("b", 80))
+        await running.until(lambda: process.control_plane.view.documents == {"Service": 2})
+        running.stopping.set()
+        await asyncio.wait_for(task, 60)
+    assert process.moment != moment
+    told = {each["what"]: each["times"] for each in status["server"]["faults"]}
+    assert len(told) == 5
+    assert told["watching the files failed and begins again"] == 1
+    assert "mizzen_faults_total 5.0" in metrics
+    for what in told:
+        assert what in page
+        [line] = [line for line in lines if line["event"].startswith(what)]
+        assert line["exc_info"]
 
 
 async def test_the_settings_are_read_again_when_they_are_saved(tmp_path: Path) -> None:
@@ -448,7 +498,9 @@ async def test_a_port_that_is_taken_is_named_with_who_has_it(tmp_path: Path, opt
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = Address("127.0.0.1", taken.getsockname()[1])
-        process = Process(options(tmp_path, tls=files, **{f"{option}_address": address}), Metrics("test"))
+        process = Process(
+            options(tmp_path, tls=files, **{f"{option}_address": address}), Metrics("test"), Faults()
+        )
         # It asks whether it is a Mizzen that has the port; this one never answers.
         with pytest.raises(StartError) as refused, capture_logs():
             await process.run(asyncio.Event())

@@ -16,6 +16,7 @@ from mizzen.config import Origin
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.server import proxy_events
 from mizzen.server.convergence import Convergence
+from mizzen.server.faults import Faults
 from mizzen.server.metrics import Metrics
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.rejected_lines import RejectedLines
@@ -48,7 +49,7 @@ class Worker:
 
 def events_of(metrics: Metrics, lines: RejectedLines | None = None) -> ProxyEvents:
     convergence = Convergence(lambda _: None, time.monotonic)
-    return ProxyEvents(metrics, convergence, proxy_of, lines or RejectedLines(Worker()))
+    return ProxyEvents(metrics, convergence, proxy_of, lines or RejectedLines(Worker(), Faults()))
 
 
 async def told(events: ProxyEvents) -> None:
@@ -214,7 +215,7 @@ async def test_the_messages_that_are_remembered_are_bounded(monkeypatch: pytest.
 
 async def test_a_rejection_names_the_lines_of_what_was_not_accepted_before() -> None:
     worker = Worker(Origin("b.yaml", 3))
-    lines = RejectedLines(worker)
+    lines = RejectedLines(worker, Faults())
     events = events_of(Metrics("0"), lines)
     old, new = resources(2)
     with capture_logs() as logged:
@@ -229,7 +230,7 @@ async def test_a_rejection_names_the_lines_of_what_was_not_accepted_before() -> 
 
 async def test_lines_that_are_not_known_are_those_of_the_whole_resource() -> None:
     worker = Worker()
-    lines = RejectedLines(worker)
+    lines = RejectedLines(worker, Faults())
     old, new = resources(2)
     whole = (Origin("a.yaml", 8),)
     assert lines.of(new, old) == whole
@@ -249,7 +250,7 @@ async def test_a_certificate_in_files_has_the_lines_of_what_names_it() -> None:
     convergence = Convergence(lambda _: None, time.monotonic)
     snapshot_of = {"group": xds.Snapshot.of([secret, naming])}.get
     events = ProxyEvents(
-        Metrics("test"), convergence, proxy_of, RejectedLines(Worker()), snapshot_of=snapshot_of
+        Metrics("test"), convergence, proxy_of, RejectedLines(Worker(), Faults()), snapshot_of=snapshot_of
     )
     with capture_logs() as lines:
         events.take(xds.Rejected(xds.Client(1, ID, "group"), secret.type_url, "v", "n", "no file", (secret,)))
@@ -259,7 +260,7 @@ async def test_a_certificate_in_files_has_the_lines_of_what_names_it() -> None:
 
 async def test_who_accepted_nothing_is_told_what_others_are() -> None:
     worker = Worker(Origin("b.yaml", 3))
-    lines = RejectedLines(worker)
+    lines = RejectedLines(worker, Faults())
     old, new = resources(2)
     await lines.find("group", new, old, "no")
     worker.lines = (Origin("b.yaml", 3), Origin("c.yaml", 4))
@@ -272,11 +273,13 @@ async def test_a_fault_while_lines_are_looked_for_is_said_and_hides_nothing() ->
         async def ask(self, question: Question) -> tuple[Origin, ...] | None:
             raise KeyError("fault")
 
-    events = events_of(Metrics("0"), RejectedLines(Broken()))
+    faults = Faults()
+    events = events_of(Metrics("0"), RejectedLines(Broken(), faults))
     with capture_logs() as logged:
         events.take(xds.Rejected(xds.Client(1, ID, "group"), CDS, "v", "n", "no", resources(1), (), (None,)))
         await told(events)
     assert [each["log_level"] for each in logged] == ["error", "error"]
+    assert [each["what"] for each in faults.as_json()] == ["the lines of a rejection could not be found"]
     assert logged[1]["origins"] == ["a.yaml:11"]
 
 
