@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from mizzen.mesh import analysis
 from mizzen.mesh.analysis.checks import Check
-from tests.unit.cli.conftest import Command
+from tests.unit.cli.conftest import Command, Ended
+from tests.unit.server.test_process import options, served
 
 MESH = """\
 apiVersion: v1
@@ -124,20 +126,41 @@ def test_an_unknown_revision_is_said(mizzen: Command, tmp_path: Path) -> None:
     assert (ended.code, ended.err) == (2, "mizzen: --git: no revision nothing\n")
 
 
-def test_a_check_that_raises_is_named_once_and_the_plan_is_printed(
-    mizzen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def failing_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only check of `plan` raises for every service."""
+
     def failing(*_: object) -> None:
         raise RuntimeError("quotes a secret")
 
     check = Check("clients of service", lambda mesh: mesh.registry.services, failing)
     monkeypatch.setattr(analysis, "REFUSED_TLS", (check,))
-    old = write(tmp_path / "old", mesh=MESH, workload=WORKLOAD)
-    new = write(tmp_path / "new", mesh=SLOWER, workload=WORKLOAD)
-    ended = mizzen("plan", old, new)
+
+
+def assert_not_whole(ended: Ended) -> None:
     assert ended.code == 3
     assert "timeout 3s to 9s" in ended.out
     [fault] = ended.err.splitlines()
     assert "clients of service default/shop" in fault
     assert ": RuntimeError in failing (test_plan_command.py:" in fault
     assert "secret" not in fault
+
+
+@pytest.mark.usefixtures("failing_check")
+def test_a_check_that_raises_is_named_once_and_the_plan_is_printed(mizzen: Command, tmp_path: Path) -> None:
+    old = write(tmp_path / "old", mesh=MESH, workload=WORKLOAD)
+    new = write(tmp_path / "new", mesh=SLOWER, workload=WORKLOAD)
+    assert_not_whole(mizzen("plan", old, new))
+
+
+@pytest.mark.usefixtures("failing_check")
+async def test_compared_with_a_server_it_is_the_same(mizzen: Command, tmp_path: Path) -> None:
+    old = write(tmp_path / "old", mesh=MESH, workload=WORKLOAD)
+    new = write(tmp_path / "new", mesh=SLOWER, workload=WORKLOAD)
+    node = tmp_path / "node.json"
+    node.write_text('{"id": "sidecar~10.2.0.1~shop-1.default~default.svc.cluster.local"}')
+    async with served(options(old)) as running:
+        admin = running.process.about()["admin_address"]
+        command = ("plan", new, "--server", "--admin", admin, "--node", node)
+        assert_not_whole(await asyncio.to_thread(mizzen, *command))
+        assert running.process.about()["faults"] == [], "it was not the server's"
