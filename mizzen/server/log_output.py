@@ -10,7 +10,7 @@ import io
 import logging
 import sys
 from collections.abc import Callable
-from typing import IO, Any, Literal
+from typing import IO, Any, Final, Literal
 
 import structlog
 
@@ -50,16 +50,17 @@ class ResilientStream:
 
 
 class CountedErrors(logging.Filter):
-    """Passes all records, and calls `on_error` for each error."""
+    """Passes all records, and calls `on_fault` with `event` for each error."""
 
-    def __init__(self, on_error: Callable[[], None]) -> None:
+    def __init__(self, on_fault: Callable[[str], None], event: str) -> None:
         super().__init__()
-        self._on_error = on_error
+        self._on_fault = on_fault
+        self._event = event
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True."""
         if record.levelno >= logging.ERROR:
-            self._on_error()
+            self._on_fault(self._event)
         return True
 
 
@@ -91,6 +92,15 @@ class FirstOfItsKind(logging.Filter):
 _COMPLAINTS_REMEMBERED = 1000
 
 
+_CALLERS: Final = {
+    "mizzen.xds": "a part of the discovery server failed",
+    "uvicorn.error": "a request to the admin address failed",
+    "grpc._cython.cygrpc": "a request for a certificate or token failed",
+}
+"""Loggers of what calls Mizzen for a client and logs what Mizzen raises, each with what failed then. They log
+mistakes of clients as warnings."""
+
+
 def _in_one_line(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
     """Replace control characters by escapes, in the message and in each value."""
     for name, value in event.items():
@@ -105,12 +115,12 @@ def configure_logging(
     *,
     stream: IO[str] | None = None,
     on_lost: Callable[[], None] = lambda: None,
-    on_fault: Callable[[], None] = lambda: None,
+    on_fault: Callable[[str], None] = lambda event: None,
 ) -> None:
     """Send structlog's and the standard library's records to `stream` (standard error), one line each.
 
-    `on_lost` is called for every line that could not be written, `on_fault` for every error of `mizzen.xds`,
-    also if an equal one was logged before: it is a fault of Mizzen, because of clients it logs warnings.
+    `on_lost` is called for every line that could not be written; `on_fault` for every error of a library that
+    calls Mizzen (`_CALLERS`), with what failed, also if an equal one was logged before.
     """
     # Standard error is None if the process was started with it closed.
     output = ResilientStream(stream or sys.stderr or io.StringIO(), on_lost)
@@ -143,5 +153,6 @@ def configure_logging(
     # Log messages of libraries only from WARNING on.
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
     logging.raiseExceptions = False
-    protocol = logging.getLogger("mizzen.xds")
-    protocol.filters = [CountedErrors(on_fault), FirstOfItsKind()]
+    for name, event in _CALLERS.items():
+        logging.getLogger(name).filters = [CountedErrors(on_fault, event)]
+    logging.getLogger("mizzen.xds").addFilter(FirstOfItsKind())

@@ -91,7 +91,7 @@ def run(options: ServeOptions, *, reads_grpc_log: bool = False) -> None:
             options.log_format,
             options.log_level,
             on_lost=metrics.log_lines_lost.inc,
-            on_fault=lambda: faults.count("a part of the discovery server failed"),
+            on_fault=faults.count,
         )
         garbage = Garbage()
         uvloop.run(serve(options, metrics, faults, garbage.settle, garbage.give_back))

@@ -1,15 +1,25 @@
+import asyncio
 import contextlib
 import io
 import json
 import logging
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import grpc
+import httpx
 import pytest
 import structlog
 
-from mizzen.server import log_output
+import mizzen
+from mizzen.server import log_output, one_request
+from mizzen.server.address import Address
+from mizzen.server.admin import AdminServer
+from mizzen.server.admin_hosts import Hosts
 from mizzen.server.log_output import FirstOfItsKind, LogFormat, ResilientStream, configure_logging
+from tests.unit.server.shown_mesh import ShownMesh
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +29,8 @@ def _logging_as_it_was() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    logging.getLogger("mizzen.xds").filters.clear()
+    for name in log_output._CALLERS:
+        logging.getLogger(name).filters.clear()
     logging.raiseExceptions = True
     structlog.reset_defaults()
 
@@ -134,8 +145,8 @@ def test_a_complaint_is_told_apart_by_its_kind_and_those_remembered_are_bounded(
 
 
 def test_faults_are_all_counted_and_each_place_is_logged_once() -> None:
-    stream, counted = io.StringIO(), list[None]()
-    configure_logging("text", "info", stream=stream, on_fault=lambda: counted.append(None))
+    stream, counted = io.StringIO(), list[str]()
+    configure_logging("text", "info", stream=stream, on_fault=counted.append)
     log = logging.getLogger("mizzen.xds")
 
     def fails(*, otherwise: bool) -> None:
@@ -149,8 +160,43 @@ def test_faults_are_all_counted_and_each_place_is_logged_once() -> None:
         except RuntimeError:
             log.exception("a stream failed")
     log.warning("a client is refused")
-    assert len(counted) == 3
+    assert counted == ["a part of the discovery server failed"] * 3
     assert stream.getvalue().count("a stream failed") == 2
+
+
+async def test_what_a_request_raises_is_counted(tmp_path: Path) -> None:
+    class Failing(ShownMesh):
+        async def resources(self, name: str) -> Mapping[str, Any] | None:
+            raise RuntimeError("a fault")
+
+    async def fails(_: object, __: object) -> None:
+        raise RuntimeError("a fault")
+
+    counted: list[str] = []
+    configure_logging("text", "info", stream=io.StringIO(), on_fault=counted.append)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = Address("127.0.0.1", listening.getsockname()[1])
+        admin = AdminServer(Failing(mizzen.load(tmp_path)), listening, Hosts(address))
+        serving = asyncio.create_task(admin.run())
+        async with httpx.AsyncClient(base_url=f"http://{address}") as client:
+            assert (await client.get("/debug/resources?proxy=a")).status_code == 500
+            assert (await client.get("/no/such/path")).status_code == 404
+        admin.stop()
+        await serving
+
+    server = grpc.aio.server()
+    method = one_request.handler(fails, bytes)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Service", {"Method": method}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await channel.unary_unary("/Service/Method")(b"")
+    await server.stop(None)
+    assert counted == [
+        "a request to the admin address failed",
+        "a request for a certificate or token failed",
+    ]
 
 
 def test_complaints_about_clients_go_through_that_filter() -> None:
