@@ -69,7 +69,7 @@ class SharedHost:
     """
 
     services: tuple[Service, ...]
-    seen: dict[tuple[Service, ...], Service] = field(default_factory=dict, repr=False)
+    seen: dict[tuple[Service, ...], Service] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

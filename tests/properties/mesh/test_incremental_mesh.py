@@ -210,11 +210,13 @@ PROXIES = proxies()
 
 
 def values(thing: Any) -> Any:
-    """What `thing` says, without the identity of its objects; documents are named by key and content."""
+    """What `thing` says, without the identity of its objects; documents are named by key and content. What is
+    not compared is left out: a cache has what somebody asked for."""
     if isinstance(thing, Config):
         return (thing.key, thing.spec)
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        return {field.name: values(getattr(thing, field.name)) for field in dataclasses.fields(thing)}
+        compared = (field.name for field in dataclasses.fields(thing) if field.compare)
+        return {name: values(getattr(thing, name)) for name in compared}
     if isinstance(thing, tuple | list | ChunkedSequence):
         return [values(one) for one in thing]
     if isinstance(thing, Mapping):
