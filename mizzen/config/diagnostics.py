@@ -25,21 +25,21 @@ class Origin:
     """A line of a user's file. `line` counts from 1; 0 means the file as a whole.
 
     The origin of a document's field also names the document and the path in it: by these,
-    `Mesh.current_origin` finds the field after lines have moved. So `line` may be out of date, and origins in
-    two documents differ even if they name the same line.
+    `Mesh.current_origin` finds the field after lines have moved. So `line` may be out of date, and origins of
+    two documents or fields differ even if they are on the same line: later they may be on two.
     """
 
     file: str
     line: int = 0
     document: ConfigKey | None = field(default=None, repr=False)
-    path: FieldPath = field(default=(), compare=False, repr=False)
+    path: FieldPath = field(default=(), repr=False)
 
     def __lt__(self, other: Origin) -> bool:
         if (self.file, self.line) != (other.file, other.line):
             return (self.file, self.line) < (other.file, other.line)
-        if self.document is None or other.document is None:
-            return self.document is None and other.document is not None
-        return self.document < other.document
+        if self.document != other.document:
+            return self.document is None or (other.document is not None and self.document < other.document)
+        return [*map(str, self.path)] < [*map(str, other.path)]
 
     def __hash__(self) -> int:
         return hash((self.file, self.line))

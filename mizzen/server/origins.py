@@ -44,7 +44,7 @@ def resources_naming(secret: str, collection: xds.Collection) -> Iterator[xds.Re
 def told_origins(origins: Iterable[object], current_origin: CurrentOrigin) -> list[str]:
     """Return the current places of origins as `file:line`, without duplicates, sorted by file and line."""
     now = {current_origin(origin) for origin in origins if isinstance(origin, Origin)}
-    return [str(origin) for origin in sorted(now)]
+    return list(dict.fromkeys(map(str, sorted(now))))
 
 
 def unmoved(origin: Origin) -> Origin:

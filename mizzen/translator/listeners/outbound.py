@@ -375,7 +375,7 @@ class OutboundListenerBuilder:
         self._conflict(service, port, current, f"{reason}, HTTP apart" if by_host else reason)
 
     def _conflict(self, service: Service, port: ServicePort, current: ListenerSpec, reason: str) -> None:
-        others = ", ".join(str(origin) for origin in current.origins[:3])
+        others = ", ".join(dict.fromkeys(map(str, current.origins[:3])))
         self._warn(
             "MZ0101",
             f"port {port.number} ({port.protocol}) of {service.hostname} is not reachable on listener "

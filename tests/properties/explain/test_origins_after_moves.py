@@ -8,14 +8,15 @@ from typing import Any
 import hypothesis.strategies as st
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 import mizzen
 from mizzen.explain.origins import PartOrigins, Places
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
-from tests.properties.translator.changing_meshes import PROXIES
+from tests.properties.translator.changing_meshes import FILES, PROXIES
+from tests.properties.translator.drawn_world import NETWORKING, document
 from tests.properties.translator.test_following_files import Batch, Follower, histories
 
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4")
@@ -55,7 +56,17 @@ def _parts(origins: PartOrigins, sent: Any) -> Iterator[tuple[tuple[Any, ...], P
             yield ("credential", name, secret), origins.credential(type_urls.CLUSTER, name, secret)
 
 
+SERVERS = [
+    {"port": {"number": 80, "name": name, "protocol": "HTTP"}, "hosts": [f"{name}.example"]}
+    for name in ("one", "two")
+]
+GATEWAY = document(
+    "Gateway", NETWORKING, "shop", "both", spec={"selector": {"istio": "gw"}, "servers": SERVERS}
+)
+
+
 @settings(max_examples=30)
+@example([Batch({FILES[0]: [GATEWAY]})], PROXIES[-1], 1)
 @given(histories(), st.sampled_from(PROXIES), st.integers(1, 3))
 def test_parts_know_the_lines_that_a_new_build_knows(
     batches: list[Batch], proxy: mizzen.Proxy, lines: int

@@ -28,7 +28,7 @@ Contents = dict[str, list[dict[str, Any]] | None]
 class Batch:
     """Changes that come at once. `unrelated` changes come before, one by one; `silent` are the proxies that
     nobody asks for after the batch, by their places. After it so many lines of comment are put above
-    everything (`comments`)."""
+    everything (`comments`), and each field on a line of its own: before, documents have one line."""
 
     files: Contents
     mesh_config: MeshConfig | None = None
@@ -103,7 +103,8 @@ class Follower:
         return delta
 
     def put_comments_above(self, lines: int) -> None:
-        """Put comments above everything: nothing that proxies are sent changes, only where it is written."""
+        """Put comments above everything, and fields on lines of their own: nothing that proxies are sent
+        changes, only where it is written."""
         if lines:
             before = analyze(self.mesh)
             self.comments += lines
@@ -115,7 +116,8 @@ class Follower:
 def parsed(name: str, documents: list[dict[str, Any]] | None, comments: int = 0) -> Any:
     if documents is None:
         return None
-    text = "# a comment\n" * comments + "\n---\n".join(map(json.dumps, documents))
+    written = (json.dumps(each, indent=1 if comments else None) for each in documents)
+    text = "# a comment\n" * comments + "\n---\n".join(written)
     return parse_documents(text.encode(), name)
 
 
