@@ -331,7 +331,7 @@ class Process:
 
     def _open_state(self, directory: Path) -> State:
         try:
-            return State(directory, self._metrics.state_failures.inc)
+            return State(directory, self._metrics.state_failures.inc, self._faults)
         except StateError as error:
             raise StartError(str(error)) from error
 

@@ -24,6 +24,7 @@ import structlog
 from mizzen.config import ConfigKey, Document, Origin
 from mizzen.config.document import GroupKind
 from mizzen.config.lines import DocumentLines
+from mizzen.server.faults import Faults
 from mizzen.server.former import FormerDocument, FormerDocuments, ValidDocument
 
 LOCK: Final = "lock"
@@ -74,11 +75,15 @@ class State:
     """The state directory of one server. Raises StateError if it cannot be used, if other users may read it,
     or if another server uses it.
 
-    A database that cannot be read is renamed: `error` says so, and the state starts empty.
+    A database that cannot be read is renamed: `error` says so, and the state starts empty. `on_failure` is
+    called for each failure; `faults` notes those that are no matter of the disk.
     """
 
-    def __init__(self, directory: Path, on_failure: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, directory: Path, on_failure: Callable[[], None] = lambda: None, faults: Faults | None = None
+    ) -> None:
         self.directory = directory
+        self._faults = faults if faults is not None else Faults()
         self.error = ""
         self._on_failure = on_failure
         self._log = structlog.get_logger("mizzen.state")
@@ -185,6 +190,8 @@ class State:
             self._store(files)
         except Exception as error:
             self._left = {**self._left, **files}  # the next change tries again
+            if not isinstance(error, (sqlite3.Error, OSError, ValueError)):
+                self._faults.note("the documents in force could not be saved", exc_info=True)
             self._failed(error)
         else:
             self.error = ""

@@ -16,6 +16,7 @@ from mizzen.config import Document, Origin, ParsedFile, group_kinds, parse_docum
 from mizzen.config.lines import DocumentLines
 from mizzen.config.yaml_documents import unreadable_file
 from mizzen.server.configuration import Configuration
+from mizzen.server.faults import Faults
 from mizzen.server.former import FormerDocuments, ValidDocument
 from mizzen.server.state import State, StateError
 
@@ -272,6 +273,22 @@ def test_a_corrupt_state_is_moved_aside_and_made_anew(tmp_path: Path, damage: Ca
     assert any(".corrupt-" in each.name for each in (tmp_path / "s").iterdir())
     run(tmp_path / "s", {"a.yaml": file("a.yaml", a=2)})
     assert ports(run(tmp_path / "s", {"a.yaml": BROKEN})) == {"a": 2}
+
+
+def test_a_fault_of_mizzen_in_writing_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration, faults = Configuration(), Faults()
+    files: Files = {"a.yaml": file("a.yaml", a=1)}
+    configuration.apply(files)
+    state = State(tmp_path / "s", faults=faults)
+    state.read()
+    with monkeypatch.context() as broken, capture_logs() as lines:
+        broken.setattr(state, "_rows", None)
+        state.save(configuration.valid_documents(files))
+        state._writer.submit(lambda: None).result()
+    assert [each["what"] for each in faults.as_json()] == ["the documents in force could not be saved"]
+    assert lines[0]["exc_info"]
+    assert "cannot be written" in state.error
+    state.close()
 
 
 def test_what_could_not_be_written_is_written_with_the_next_change(tmp_path: Path) -> None:
