@@ -85,6 +85,14 @@ def too_big(file: str, size: int, limit: int = MAX_FILE_BYTES) -> ParsedFile:
     )
 
 
+def empty_file(file: str) -> ParsedFile:
+    """Return a file without a single byte where documents are expected."""
+    return unreadable_file(
+        file,
+        "is empty, as if it were still being written; write it, remove it, or put a comment into it",
+    )
+
+
 def parse_documents(
     data: bytes,
     file: str,

@@ -10,7 +10,7 @@ from mizzen.sources.loading import read_mesh_config
 
 class MeshConfigFile:
     """Has the last valid content of the file. If the file becomes invalid or vanishes, that is a
-    diagnostic."""
+    diagnostic. A file without a single byte is invalid: a command that writes into it has not begun to."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -19,7 +19,7 @@ class MeshConfigFile:
 
     def read(self) -> MeshConfig:
         """Read the file and return the settings in force: the previous ones if the file is invalid now."""
-        read, self.diagnostics = read_mesh_config(self.path)
+        read, self.diagnostics = read_mesh_config(self.path, may_be_empty=False)
         if read is not None and read != self.mesh_config:
             self.mesh_config = read
         return self.mesh_config

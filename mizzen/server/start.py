@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mizzen.config import ParsedFile
-from mizzen.config.yaml_documents import unreadable_file
+from mizzen.config.yaml_documents import empty_file
 from mizzen.server.configuration import ConfigurationView
 from mizzen.server.options import ServeOptions
 
@@ -39,15 +39,9 @@ def waits_for(view: ConfigurationView, paths: Iterable[Path]) -> tuple[str, ...]
 def without_empty_files(
     files: Mapping[str, ParsedFile | None], sizes: Mapping[str, int]
 ) -> dict[str, ParsedFile | None]:
-    """Return the files that a start read; empty files count as not written yet.
-
-    While a server runs, an empty file means that its documents are gone. At a start it is more often a file
-    that is being written.
-    """
+    """Return the files that a start read; empty files count as not written yet."""
     return {
-        name: unreadable_file(name, "is empty, as if it were still being written; write or remove it")
-        if parsed is not None and sizes.get(name) == 0
-        else parsed
+        name: empty_file(name) if parsed is not None and sizes.get(name) == 0 else parsed
         for name, parsed in files.items()
     }
 

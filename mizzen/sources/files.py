@@ -12,7 +12,7 @@ from typing import Final
 
 from mizzen.config import ConfigKey, ParsedFile, parse_documents
 from mizzen.config.file_pieces import Pieces
-from mizzen.config.yaml_documents import MAX_FILE_BYTES, too_big, unreadable_file
+from mizzen.config.yaml_documents import MAX_FILE_BYTES, empty_file, too_big, unreadable_file
 from mizzen.sources.listing import Listing, Stamp, list_files, read_file, stamp_of, why_unreadable
 from mizzen.sources.roots import Roots
 
@@ -28,6 +28,13 @@ _RACY_COARSE_NS: Final = 2_100_000_000
 them."""
 
 _SECOND_NS: Final = 1_000_000_000
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+_NO_BYTES: Final = _digest(b"")
 
 
 @dataclass(slots=True)
@@ -122,10 +129,7 @@ class FileSource:
 
     def _losses_accepted(self, batch: Batch, now: float) -> bool:
         """True if the losses in `batch` are accepted: no file has changed for long enough."""
-        elsewhere = frozenset(
-            key for name in batch if name in self._pending for key in self._pending[name].keys
-        )
-        lost = frozenset(name for name, parsed in batch.items() if self._is_loss(name, parsed, elsewhere))
+        lost = self._lost(batch)
         if not self._losses:
             self._begun = now
             self._returned = False
@@ -140,6 +144,13 @@ class FileSource:
         if self._returned:
             return now - self.latest >= self.RETURNED_GRACE
         return now - self.latest >= self.GRACE or now - self._begun >= self.LONGEST
+
+    def _lost(self, batch: Batch) -> frozenset[str]:
+        """Return the files in `batch` that are gone, broken, or lack documents that no other file has now."""
+        elsewhere = frozenset(
+            key for name in batch if name in self._pending for key in self._pending[name].keys
+        )
+        return frozenset(name for name, parsed in batch.items() if self._is_loss(name, parsed, elsewhere))
 
     def _state(self, name: str, parsed: ParsedFile | None) -> object:
         pending = self._pending.get(name)
@@ -225,7 +236,7 @@ class FileSource:
             self.listing.problems[name] = problem
             self._pending.pop(name, None)
             return
-        digest = hashlib.blake2b(data, digest_size=16).digest()
+        digest = _digest(data)
         usable = None if _is_racy(stamp) else stamp
         if name not in self._problems and last is not None and last.digest == digest:
             last.stamp = usable
@@ -246,7 +257,15 @@ class FileSource:
         self._pending[name] = _FileVersion(usable, digest, _keys(parsed), parsed, parsed.pieces)
 
     def _hand_out(self, batch: dict[str, ParsedFile | None]) -> Batch:
-        """Record the batch as returned, so that it is not returned again."""
+        """Record the batch as returned, so that it is not returned again.
+
+        A file that had documents and has not a single byte is returned as broken, so that they stay in force:
+        a command that writes into it has not begun to, or has failed.
+        """
+        for name in self._lost(batch):
+            version = self._pending.get(name)
+            if version is not None and version.digest == _NO_BYTES:
+                batch[name] = version.parsed = empty_file(name)
         for name, parsed in batch.items():
             version = self._pending.get(name)
             if version is not None:

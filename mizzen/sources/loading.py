@@ -21,7 +21,7 @@ from mizzen.config import (
 from mizzen.config.codes import UNREADABLE
 from mizzen.config.document import ConfigKey
 from mizzen.config.group_kinds import CONFIG_MAP
-from mizzen.config.yaml_documents import MAX_FILE_BYTES, parse_documents
+from mizzen.config.yaml_documents import MAX_FILE_BYTES, empty_file, parse_documents
 from mizzen.mesh.snapshot import Mesh
 from mizzen.sources.files import FileSource
 
@@ -85,8 +85,13 @@ def load_configs(
     )
 
 
-def read_mesh_config(path: str | os.PathLike[str]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
-    """Read a file with the mesh's settings; return them, or None, with the diagnostics. Raises nothing."""
+def read_mesh_config(
+    path: str | os.PathLike[str], *, may_be_empty: bool = True
+) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
+    """Read a file with the mesh's settings; return them, or None, with the diagnostics. Raises nothing.
+
+    A file without a single byte has all defaults, or if it may not be empty, an error.
+    """
     name = os.fspath(path)
     try:
         with Path(path).open("rb") as file:
@@ -98,6 +103,8 @@ def read_mesh_config(path: str | os.PathLike[str]) -> tuple[MeshConfig | None, t
     if len(data) > MAX_FILE_BYTES:
         message = f"the mesh configuration has more than {MAX_FILE_BYTES} bytes; give a smaller file"
         return None, (Diagnostic(Severity.ERROR, UNREADABLE, message, Origin(name)),)
+    if not data and not may_be_empty:
+        return None, empty_file(name).diagnostics
     return parse_mesh_config(data, name)
 
 

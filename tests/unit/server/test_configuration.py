@@ -79,7 +79,7 @@ def test_the_settings_of_a_file_follow_the_file_and_an_invalid_version_changes_n
     assert configuration.mesh.mesh_config.root_namespace == "two"
     assert hostnames(configuration.mesh) == {"a.default"}
 
-    for broken in ("rootNamespace: [3]\n", "{"):
+    for broken in ("rootNamespace: [3]\n", "{", ""):
         file.write_text(broken)
         assert configuration.apply({}) is None
         assert configuration.mesh.mesh_config.root_namespace == "two"

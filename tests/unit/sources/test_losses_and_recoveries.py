@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mizzen.config import ConfigStore
 from mizzen.sources import FileSource
 from mizzen.sources.listing import stamp_of
 from tests.unit.sources.config_folder import Folder
@@ -39,6 +40,41 @@ def test_a_loss_that_is_made_good_is_forgotten(folder: Folder) -> None:
         folder.write("a.yaml", "a")
         assert source.settled_scan(begun + 1) == {}
         assert source.delayed == frozenset()
+
+
+def test_a_file_without_a_byte_keeps_its_documents(folder: Folder) -> None:
+    file = folder.write("a.yaml", "a")
+    folder.write("b.yaml", "b")
+    source = folder.source()
+    store = ConfigStore()
+    store.apply(source.scan())
+    file.write_bytes(b"")
+    assert source.settled_scan(0.0) == {}
+    batch = source.settled_scan(GRACE)
+    assert folder.told(batch) == {
+        "a.yaml": "is empty, as if it were still being written; write it, remove it, or put a comment into it"
+    }
+    store.apply(batch)
+    assert sorted(each.key.name for each in store.configs()) == ["a", "b"]
+    assert source.settled_scan(5.0) == {}, "it is told once"
+    file.write_text("# nothing for now\n")
+    assert source.settled_scan(10.0) == {}
+    store.apply(source.settled_scan(10.0 + 2 * GRACE))
+    assert [each.key.name for each in store.configs()] == ["b"]
+
+
+def test_a_file_without_a_byte_is_no_mistake_if_it_never_had_documents_or_they_moved(folder: Folder) -> None:
+    folder.write("a.yaml", "a")
+    folder.write("b.yaml")
+    source = folder.source()
+    assert folder.told(source.scan()) == {"a.yaml": ["a"], "b.yaml": []}
+    folder.write("a.yaml")
+    folder.write("b.yaml", "a")
+    assert folder.told(source.settled_scan(0.0)) == {"a.yaml": [], "b.yaml": ["a"]}
+    folder.write("b.yaml")
+    folder.write("c.yaml")
+    source.settled_scan(1.0)
+    assert folder.told(source.settled_scan(1.0 + GRACE))["c.yaml"] == []
 
 
 def test_a_scan_believes_everything_at_once(folder: Folder) -> None:
