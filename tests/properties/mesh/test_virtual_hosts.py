@@ -125,8 +125,8 @@ def test_changed_virtual_hosts_are_those_of_one_pass(
         assert {domain: host.name for host in served(hosts).values() for domain in host.domains} == {
             domain: owner.name for domain in hosts.by_domain if (owner := hosts.owner(domain)) is not None
         }
-        then = served(before)
+        then, said_then = served(before), said(before)
         for name, host in served(hosts).items():
-            if said(before).get(name) == expected[name]:
+            if said_then.get(name) == expected[name]:
                 assert host is then[name]
                 event("kept")

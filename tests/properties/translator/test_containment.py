@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import mizzen
-from mizzen.config import ConfigStore, parse_documents
+from mizzen.config import Config, ConfigKey, ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.clusters import service_resources
@@ -112,8 +112,10 @@ class World:
         )
         self.mesh = Mesh.build(self.store.configs(), MeshConfig())
         self.translation = ContainedTranslation(self.mesh)
+        self._expected: dict[Any, Mapping[str, Mapping[str, str]]] = {}
 
     def write(self, files: Mapping[str, dict[str, Any] | None]) -> None:
+        self._expected.clear()
         change = self.store.apply(
             {file: parsed(content, file) if content is not None else None for file, content in files.items()}
         )
@@ -123,11 +125,19 @@ class World:
     def expected(self, proxy: mizzen.Proxy) -> Mapping[str, Mapping[str, str]]:
         """What the proxy gets from the whole mesh; if that fails for it, from one in which the withheld
         documents stand at their stand-ins."""
+        instead = {one.key: one.in_force for one in self.translation.withheld}
+        known = (proxy, frozenset(instead.items()))
+        if known not in self._expected:
+            self._expected[known] = self._built(proxy, instead)
+        return self._expected[known]
+
+    def _built(
+        self, proxy: mizzen.Proxy, instead: Mapping[ConfigKey, Config[Any] | None]
+    ) -> Mapping[str, Mapping[str, str]]:
         try:
             return versions(Translation(Mesh.build(self.store.configs(), MeshConfig())).snapshot(proxy))
         except Broken:
-            instead = {one.key: one.in_force for one in self.translation.withheld}
-        configs = [config for config in self.store.configs() if config.key not in instead]
+            configs = [config for config in self.store.configs() if config.key not in instead]
         configs += [config for config in instead.values() if config is not None]
         return versions(Translation(Mesh.build(configs, MeshConfig())).snapshot(proxy))
 

@@ -115,9 +115,13 @@ def test_each_is_sent_what_it_would_be_sent_alone(
             files[file] = None if deleted else parsed(content, file)
         mesh, _ = mesh.updated(store.apply(files))
         translation.update(mesh)
+        compared = [
+            proxy
+            for index, proxy in enumerate(PROXIES)
+            if (round_number + index) % 3 != 2 or round_number == len(batches)
+        ]
         with patch.object(label_rules, "_MOST_LAID_OVER", -1):
             alone = Translation(Mesh.build(store.configs()))
-            expected = {proxy: versions(alone, proxy) for proxy in PROXIES}
-        for index, proxy in enumerate(PROXIES):
-            if (round_number + index) % 3 != 2 or round_number == len(batches):
-                assert versions(translation, proxy) == expected[proxy], proxy.node_id
+            expected = {proxy: versions(alone, proxy) for proxy in compared}
+        for proxy in compared:
+            assert versions(translation, proxy) == expected[proxy], proxy.node_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,13 @@ def test_what_differs_after_a_change_is_what_differs_in_all_that_is_sent(change:
         else:
             edit.update({f"{name}.yaml": parsed for name, parsed in files([content]).items()})
     changed, _ = mesh.updated(store.apply(edit))
-    old, new = Translation(mesh), Translation(changed)
+    new = Translation(changed)
     later = TranslationOnDemand(Translation(mesh)).later(changed)
     for proxy in FOLLOWING:
         found = later.differing(proxy)
         if found is None:
             continue  # whoever asks translates both meshes
-        was, now = (dict(_sent(each.snapshot(proxy))) for each in (old, new))
+        was, now = _sent_before()[proxy], dict(_sent(new.snapshot(proxy)))
         expected = {key: (was.get(key), now.get(key)) for key in was | now if was.get(key) != now.get(key)}
         assert expected == {
             (resource.type_url, resource.name): tuple(each.value if each else None for each in pair)
@@ -75,6 +76,13 @@ def test_what_differs_after_a_change_is_what_differs_in_all_that_is_sent(change:
             assert {name: each.value for name, each in later.all(proxy, type_url).items()} == {
                 name: each.value for name, each in all_now.items()
             }
+
+
+@cache
+def _sent_before() -> dict[mizzen.Proxy, dict[tuple[str, str], bytes]]:
+    """Return what each proxy is sent before a change."""
+    old = Translation(Mesh.build(standing_store().configs(), MeshConfig.model_validate(MESH_CONFIG)))
+    return {proxy: dict(_sent(old.snapshot(proxy))) for proxy in FOLLOWING}
 
 
 def _sent(snapshot: Snapshot) -> Iterator[tuple[tuple[str, str], bytes]]:
