@@ -45,10 +45,6 @@ def _fork_server() -> ForkServerContext:
     return context
 
 
-def _nothing() -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class _Program:
     """What a forked process is to be."""
@@ -58,7 +54,7 @@ class _Program:
     err: Path
     directory: Path
     environment: dict[str, str]
-    change: Callable[[], None]
+    main: Callable[[], int | None]
 
     def __call__(self) -> None:
         os.setpgid(0, 0)
@@ -72,26 +68,27 @@ class _Program:
         os.environ.update(self.environment)
         sys.argv = ["mizzen", *self.arguments]
         gc.freeze()
-        self.change()
-        app()
+        sys.exit(self.main())
 
 
 def start(
-    arguments: Sequence[str | Path], out: Path, err: Path | None = None, change: Callable[[], None] = _nothing
+    arguments: Sequence[str | Path],
+    out: Path,
+    err: Path | None = None,
+    main: Callable[[], int | None] = app,
 ) -> ForkServerProcess:
-    """Start `mizzen` with these arguments; `change` is called before it. What it writes is appended to these
-    files."""
-    program = _Program(tuple(map(str, arguments)), out, err or out, Path.cwd(), dict(os.environ), change)
+    """Start `mizzen` with these arguments, or another `main`. What it writes is appended to these files."""
+    program = _Program(tuple(map(str, arguments)), out, err or out, Path.cwd(), dict(os.environ), main)
     process = _fork_server().Process(target=program, daemon=True)
     process.start()
     return process
 
 
-def run(*arguments: str | Path, change: Callable[[], None] = _nothing) -> subprocess.CompletedProcess[str]:
-    """Run a command of Mizzen until it ends; `change` is called before it."""
+def run(*arguments: str | Path, main: Callable[[], int | None] = app) -> subprocess.CompletedProcess[str]:
+    """Run a command of Mizzen, or another `main`, until it ends."""
     with tempfile.TemporaryDirectory() as directory:
         out, err = Path(directory, "out"), Path(directory, "err")
-        process = start(arguments, out, err, change)
+        process = start(arguments, out, err, main)
         process.join(_DEADLINE)
         if process.exitcode is None:
             process.kill()
@@ -135,8 +132,8 @@ class _Awaited:
 
 
 async def launch(
-    name: str, arguments: Sequence[str | Path], log: Path, *, change: Callable[[], None] = _nothing
+    name: str, arguments: Sequence[str | Path], log: Path, *, main: Callable[[], int | None] = app
 ) -> ChildProcess:
-    """Start `mizzen` as a child, for `LiveMesh`; `change` is called before it."""
-    process = await asyncio.to_thread(start, arguments, log, change=change)
+    """Start `mizzen`, or another `main`, as a child: for `LiveMesh`."""
+    process = await asyncio.to_thread(start, arguments, log, main=main)
     return ChildProcess(name, _Awaited(process), log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from mizzen.cli.main import app
 from mizzen.translator.clusters import service_resources
 from tests import forked_mizzen
 
@@ -17,8 +18,9 @@ def _failing(of: Any, *rest: Any) -> Any:
     return _clusters(of, *rest)
 
 
-def _change() -> None:
+def _main() -> None:
     service_resources.outbound_clusters = _failing
+    app()
 
 
-launch = partial(forked_mizzen.launch, change=_change)
+launch = partial(forked_mizzen.launch, main=_main)

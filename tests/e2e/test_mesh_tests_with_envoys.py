@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.forked_mizzen import mizzen
+from tests.unit.testing.forked_pytest import run
 
 pytest_plugins = "pytester"
 pytestmark = pytest.mark.envoy
@@ -260,8 +261,7 @@ def test_pytest_makes_the_calls_too(pytester: pytest.Pytester) -> None:
     first, second, *_ = TESTS.removeprefix("tests:\n").split("- name: ")[1:]
     tests = f"tests:\n- name: {first}- name: {second}{WRONG}"
     pytester.path.joinpath("bank.mesh-test.yaml").write_text(tests, encoding="utf-8")
-    plugins = ("-p", "mizzen.testing.plugin", "-p", "no:asyncio")
-    result = pytester.runpytest_subprocess(*plugins, "--mizzen-envoy", "-v")
+    result = run(pytester, "--mizzen-envoy", "-v")
     result.assert_outcomes(passed=2, failed=2)
     result.stdout.fnmatch_lines(["  happened  it goes to bank.*"])
     result.stdout.no_fnmatch_line("*Traceback*")

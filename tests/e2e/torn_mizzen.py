@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from mizzen.cli.main import app
 from mizzen.sources.files import Batch, FileSource
 from tests import forked_mizzen
 
@@ -30,8 +31,9 @@ def _torn_scan(self: FileSource, now: float | None = None, only: Iterable[str] |
     return _scan(self, now, only=marker)
 
 
-def _change() -> None:
+def _main() -> None:
     FileSource.settled_scan = _torn_scan  # type: ignore[method-assign]
+    app()
 
 
-launch = partial(forked_mizzen.launch, change=_change)
+launch = partial(forked_mizzen.launch, main=_main)

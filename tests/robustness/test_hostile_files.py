@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mizzen.cli.main import app
 from mizzen.config import parse_documents
 from mizzen.config.diagnostics import MAX_DIAGNOSTICS
 from mizzen.config.store import ConfigStore
@@ -66,8 +67,9 @@ def test_it_is_said_what_is_wrong(text: str | bytes, said: str) -> None:
     assert said in words(text)
 
 
-def _bound_memory() -> None:
+def _with_bounded_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (2048 * MEGABYTE, 2048 * MEGABYTE))
+    app()
 
 
 def test_one_long_text_aliased_often_costs_no_memory(tmp_path: Path) -> None:
@@ -76,7 +78,7 @@ def test_one_long_text_aliased_often_costs_no_memory(tmp_path: Path) -> None:
         ROUTE + " hosts: [&a '" + "x" * MEGABYTE + "'," + "*a," * 90_000 + "]\n" + "---\n" + SERVICE % "good"
     )
 
-    ended = run("analyze", tmp_path, change=_bound_memory)
+    ended = run("analyze", tmp_path, main=_with_bounded_memory)
     assert ended.returncode == 1
     assert f"{tmp_path}/x.yaml:5: error MZ0011 aliases expand to more than" in ended.stdout
 

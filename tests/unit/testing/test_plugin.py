@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mizzen.testing.simulated_mesh import SimulatedMesh
+from tests.unit.testing.forked_pytest import run
 
 pytest_plugins = "pytester"
 ROOT = Path(__file__).parents[3]
@@ -37,12 +38,6 @@ tests:
   request: GET http://shop.internal/
   expect: {status: 404}
 """
-
-
-def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    # In this process, pytester would take the modules back that its tests were the first to import. Whoever
-    # imports them next gets classes of the same names that are others.
-    return pytester.runpytest_subprocess("-p", "mizzen.testing.plugin", "-p", "no:asyncio", *arguments)
 
 
 def test_files_are_collected_and_fail_with_their_steps(pytester: pytest.Pytester) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.testing.forked_pytest import run
+
 pytest_plugins = "pytester"
 ROOT = Path(__file__).parents[3]
 BLOCKS: list[str] = re.findall(
@@ -62,7 +64,7 @@ def test_a_block_of_the_page(block: str, pytester: pytest.Pytester) -> None:
     folder = pytester.mkdir("mesh")
     (folder / "mesh.yaml").write_text(MESH, encoding="utf-8")
     pytester.makepyfile(block)
-    result = pytester.runpytest_subprocess("-p", "mizzen.testing.plugin", "-p", "no:asyncio")
+    result = run(pytester)
     result.assert_outcomes(passed=block.count("def test_"))
 
 
