@@ -19,7 +19,7 @@ from mizzen.config import (
     ParsedFile,
     Severity,
 )
-from mizzen.config.codes import NOT_A_DOCUMENT, SYNTAX, UNREADABLE
+from mizzen.config.codes import NOT_A_DOCUMENT, SYNTAX, UNREADABLE, UNTRANSLATABLE
 from mizzen.config.document import Config, GroupKind
 from mizzen.config.group_kinds import CONFIG_MAP, ENDPOINT_SLICE, ENDPOINTS, NODE, POD, WORKLOAD_ENTRY
 from mizzen.config.store import ConfigChange, Refusal
@@ -136,6 +136,7 @@ class Configuration:
     ) -> None:
         self.faults = faults if faults is not None else Faults()
         """Notes faults of Mizzen."""
+        self._unchecked: frozenset[Diagnostic] = frozenset()
         self._store = ConfigStore()
         self._file = mesh_config_file
         self._keys: dict[GroupKind, set[ConfigKey]] = {}
@@ -158,6 +159,7 @@ class Configuration:
         Returns the change of the mesh, None if there is none.
         """
         change = self._store.apply(files)
+        self._count_unchecked()
         if self._changed is not None:
             self._say(change)
         for config in change.updated:
@@ -224,6 +226,7 @@ class Configuration:
         self._former = former
         self._store.apply(files)
         self._restored = former.restore(self._store, files)
+        self._count_unchecked()
         for config in self._store.configs():
             self._keys.setdefault(config.group_kind, set()).add(config.key)
         self._changed = datetime.now(UTC)
@@ -241,6 +244,14 @@ class Configuration:
                 for one in self._store.valid(name)
             )
         return found
+
+    def _count_unchecked(self) -> None:
+        """Count the documents that are newly refused by a fault of Mizzen; their diagnostics are logged."""
+        refusals = self._store.refused().values()
+        found = (one for each in refusals for one in each.diagnostics if one.code == UNTRANSLATABLE)
+        before, self._unchecked = self._unchecked, frozenset(found)
+        for _ in self._unchecked - before:
+            self.faults.count("a document could not be checked")
 
     def _say(self, change: ConfigChange) -> None:
         """Log the change: the search for the cause of an outage begins with what changed, and when."""

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from mizzen.config import ParsedFile, Severity, group_kinds, parse_documents
+from mizzen.config import Document, ParsedFile, Severity, contained_typing, group_kinds, parse_documents
 from mizzen.config.yaml_documents import unreadable_file
 from mizzen.mesh.services import registry_edit
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration
+from mizzen.server.former import FormerDocument, FormerDocuments
 from mizzen.server.mesh_config_file import MeshConfigFile
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{name: http, port: 80}]}\n"
@@ -113,6 +114,28 @@ def test_a_fault_in_updating_the_mesh_is_healed_by_building_it_anew(monkeypatch:
     assert [line["log_level"] for line in lines] == ["info", "error"]
     assert "in fails" in lines[1]["traceback"]
     assert configuration.faults.number == 1
+
+
+def test_a_document_that_cannot_be_checked_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(document: Document) -> None:
+        raise RuntimeError("a fault")
+
+    for begin in (False, True):
+        configuration = Configuration()
+        with monkeypatch.context() as broken:
+            broken.setattr(contained_typing, "to_config", fails)
+            files = {"a.yaml": parsed(SERVICE % "a")}
+            if begin:
+                former = FormerDocument("b.yaml", parsed(SERVICE % "b", "b.yaml").documents[0], 0.0)
+                configuration.begin(files, FormerDocuments([former]))
+            else:
+                configuration.apply(files)
+            expected = 2 if begin else 1
+            assert configuration.faults.number == expected
+        configuration.apply({"c.yaml": parsed(SERVICE % "c", "c.yaml")})
+        assert [(each["what"], each["times"]) for each in configuration.faults.as_json()] == [
+            ("a document could not be checked", expected)
+        ]
 
 
 def test_a_build_that_fails_once_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
