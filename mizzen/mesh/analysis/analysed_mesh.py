@@ -109,6 +109,15 @@ class AnalysedRegistry:
         """See `Registry`."""
         return self._pools.get(service.key, EMPTY_POOL)
 
+    def workloads_selected(self, namespace: str, selector: Mapping[str, str]) -> list[Workload]:
+        """Return the workloads of `namespace` with all labels of `selector`, sorted; none if it is empty."""
+        buckets = [self.workloads.under((namespace, name, value)) for name, value in selector.items()]
+        if not buckets:
+            return []
+        smallest = min(buckets, key=len)
+        found = [workload for key, workload in smallest.items() if all(key in bucket for bucket in buckets)]
+        return sorted(found, key=Workload.order)
+
     def target_of(self, host: str) -> str:
         """Return the host that an alias stands for in the end, or the host itself if it is no alias."""
         return self._targets(host)

@@ -38,6 +38,7 @@ from mizzen.mesh.analysis.gateways import (
     check_selector,
     check_service_ports,
 )
+from mizzen.mesh.analysis.ingress_ports import check_ingress_ports
 from mizzen.mesh.analysis.mutual_tls import (
     check_mutual_tls_of_gateway,
     check_mutual_tls_of_rule,
@@ -57,6 +58,7 @@ from mizzen.mesh.analysis.unused import (
 from mizzen.mesh.rules.gateways import GatewayConfig
 from mizzen.mesh.rules.tls_fields import client_settings
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.service import Service
 
 
@@ -112,6 +114,11 @@ def _service_document(
     check_labelled_gateway(mesh, config, diagnostics)
     check_external_name(mesh, config, diagnostics)
     check_port_names(config, diagnostics)
+
+
+def _sidecar(mesh: AnalysedMesh, _: object, sidecar: SidecarConfig, diagnostics: Diagnostics) -> None:
+    check_sidecar_selector(mesh, sidecar, diagnostics)
+    check_ingress_ports(mesh, sidecar, diagnostics)
 
 
 def _peer_authentication(
@@ -175,7 +182,7 @@ CHECKS: Final = (
     _documents("host and TLS of", DESTINATION_RULE, _destination_rule),
     _documents("selector, ports and TLS of", GATEWAY, _gateway),
     _documents("ports and names of", SERVICE, _service_document),
-    _documents("selector of", SIDECAR, _each(check_sidecar_selector)),
+    _documents("selector and ports of", SIDECAR, _sidecar),
     _documents("selector and mode of", PEER_AUTHENTICATION, _peer_authentication),
     _documents("selector of", REQUEST_AUTHENTICATION, _each(check_policy_selector)),
     _documents("selector and authorizer of", AUTHORIZATION_POLICY, _authorization_policy),

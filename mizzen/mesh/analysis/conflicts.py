@@ -8,7 +8,7 @@ from typing import Final
 
 from mizzen.config.group_kinds import SERVICE_ENTRY
 from mizzen.incremental import Grouped
-from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh, AnalysedRegistry
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.collected import Diagnostics, seen_together
 from mizzen.mesh.rules.virtual_service_index import HostRules
 from mizzen.mesh.scope.sidecars import SidecarConfig, selector_of
@@ -49,7 +49,7 @@ def check_sidecars(
         )
     chosen: dict[Workload, SidecarConfig] = {}
     for config in configs:
-        for workload in _selected_workloads(mesh.registry, namespace, selector_of(config) or {}):
+        for workload in mesh.registry.workloads_selected(namespace, selector_of(config) or {}):
             earlier = chosen.setdefault(workload, config)
             if earlier is not config:
                 diagnostics.error(
@@ -62,18 +62,6 @@ def check_sidecars(
                     earlier.origin,
                 )
                 break
-
-
-def _selected_workloads(
-    registry: AnalysedRegistry, namespace: str, selector: Mapping[str, str]
-) -> list[Workload]:
-    """Return the workloads of `namespace` with all labels of `selector`, sorted; none if it is empty."""
-    buckets = [registry.workloads.under((namespace, name, value)) for name, value in selector.items()]
-    if not buckets:
-        return []
-    smallest = min(buckets, key=len)
-    found = [workload for key, workload in smallest.items() if all(key in bucket for bucket in buckets)]
-    return sorted(found, key=Workload.order)
 
 
 def check_protocols(

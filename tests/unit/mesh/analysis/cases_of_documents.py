@@ -7,11 +7,14 @@ from tests.unit.mesh.analysis.documents import (
     ENTRY,
     EXTERNAL_NAME,
     GATEWAY_SERVICE,
+    INGRESS,
+    INGRESS_WITH_METRICS,
     NAMED_PORT,
     PERMISSIVE,
     ROUTE,
     RULE,
     SELECTING,
+    SHOP,
     SIDECAR,
     STRICT_PORT,
     TCP,
@@ -88,6 +91,20 @@ DOCUMENTS: dict[str, tuple[str, str, str, str, str]] = {
         .replace("  http:", "  exportTo: [far]\n  http:")
         .replace("namespace: default", "namespace: far")
         .replace("hosts: [web.com]", "hosts: [b.com]"),
+    ),
+    "ingress at the port of the Service": (
+        "MZ0224",
+        "spec.ingress[1].port.number",
+        "shop.default.svc.cluster.local:80 (mesh.yaml:6) leads to port 8080, where there is no listener; ",
+        VM + SHOP + INGRESS_WITH_METRICS.replace("NUMBER", "80"),
+        VM + SHOP + INGRESS_WITH_METRICS.replace("NUMBER", "8080"),
+    ),
+    "ingress at a port that nothing calls": (
+        "MZ0224",
+        "spec.ingress[0].port.number",
+        "clients do not call port 8081 of these workloads",
+        VM + SHOP + INGRESS.replace("NUMBER", "8081"),
+        VM + SHOP + INGRESS.replace("NUMBER", "8080"),
     ),
     "two sidecars for one workload": (
         "IST0110",

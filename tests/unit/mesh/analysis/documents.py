@@ -90,6 +90,14 @@ metadata: {name: vm, labels: {app: a, tier: b}}
 spec: {address: 10.0.0.9}
 ---
 """
+SHOP = """
+kind: Service
+metadata: {name: shop}
+spec: {selector: {app: a}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+"""
+INGRESS = SELECTING.replace("egress:", "ingress: [{port: {number: NUMBER, protocol: HTTP}}], egress:")
+INGRESS_WITH_METRICS = INGRESS.replace("ingress: [", "ingress: [{port: {number: 9090, protocol: HTTP}}, ")
 SELECTOR = """
 kind: Gateway
 metadata: {name: edge}
