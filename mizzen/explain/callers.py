@@ -168,15 +168,17 @@ class DeclaredCallers:
         return interception_mode(config.annotations) if config is not None else ""
 
     def _of_service(self, name: str) -> Proxy | None:
-        """Return the sidecar of the first endpoint of a service: `name`, `name.namespace`, or its host."""
+        """Return the sidecar of the first endpoint of a service: its host, or the first labels of it."""
         domain = self._mesh.settings.domain
         hosts = {name, resolve_short_name(name, "default", domain), f"{name}.svc.{domain}"}
-        for (_, hostname), service in sorted(self._mesh.registry.services.items()):
-            if hostname in hosts or service.name == name:
-                for endpoint in self._mesh.endpoints(service).endpoints:
-                    proxy = self.at(endpoint.address)
-                    if proxy is not None:
-                        return proxy
+        services = [service for _, service in sorted(self._mesh.registry.services.items())]
+        named = [each for each in services if each.hostname in hosts or each.name == name]
+        short = [each for each in services if each.hostname.startswith(f"{name}.")]
+        for service in (*named, *short):
+            for endpoint in self._mesh.endpoints(service).endpoints:
+                proxy = self.at(endpoint.address)
+                if proxy is not None:
+                    return proxy
         return None
 
     def _of_endpoint(self, endpoint: Endpoint, address: str, namespace: str) -> Proxy:

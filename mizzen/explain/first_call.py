@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from envoy.config.core.v3 import base_pb2
+
 from mizzen.explain.near_names import did_you_mean
 from mizzen.explain.question import Question
 from mizzen.explain.route_words import short_host
@@ -83,18 +85,27 @@ def _at_sidecar(question: Question, served: ServedProxy) -> tuple[Call, tuple[st
     captured = served.proxy.interception_mode != "NONE"
     own = served.proxy.ip_addresses[0]
     call = Call(question.port, address, Capture.OUTBOUND if captured else Capture.NONE, source_address=own)
-    if not captured and served.simulator.listeners.accepts(call) is None:
+    if not captured and not _goes_out(call, served, by_name=found.service is not None):
         # Without capture, clients know where their proxy listens: on loopback, or where a Sidecar's egress
         # binds.
         loopback = "::1" if served.proxy.is_ipv6_only else "127.0.0.1"
         for where in (loopback, *served.outbound_addresses(question.port)):
             there = replace(call, address=where)
-            if served.simulator.listeners.accepts(there) is not None:
+            if _goes_out(there, served, by_name=True):
                 said = (
                     f"traffic is not captured: the client is assumed to call the proxy's listener at {where}"
                 )
                 return there, (*notes, said)
     return call, notes
+
+
+def _goes_out(call: Call, served: ServedProxy, *, by_name: bool) -> bool:
+    """True if a listener of the proxy takes the call; for a service called `by_name`, one for calls from the
+    proxy's own workload: it may be an endpoint of that service itself."""
+    listener = served.simulator.listeners.accepts(call)
+    if listener is None:
+        return False
+    return not by_name or listener.message.traffic_direction != base_pb2.INBOUND
 
 
 def _address(question: Question, served: ServedProxy) -> HostAddress:

@@ -125,7 +125,10 @@ class LiveCallers:
         found = self._named(name, "sidecar") or self.at(name)
         if found is None and self._named(name, "router") is not None:
             raise gateway_as_workload(name)
-        return found or self._expected(self._declared.sidecar, name)
+        if found is None:
+            found = self._expected(self._declared.sidecar, name)
+            found = self._named(found.id, found.type) or found
+        return found
 
     def gateway(self, name: str) -> Proxy:
         """Return a proxy that serves the Gateway `name`, or whose own name it is. Raises

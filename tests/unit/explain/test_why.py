@@ -270,6 +270,45 @@ def test_without_capture_the_client_calls_where_its_proxy_listens(bind: str, tmp
     assert f"the client is assumed to call the proxy's listener at {bind}" in answer.notes[-1]
 
 
+OWN_LISTENER = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: shop, namespace: far}
+spec:
+  hosts: [shop.far.svc.cluster.local]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  workloadSelector: {labels: {app: shop}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: shop-1, namespace: far, annotations: {sidecar.istio.io/interceptionMode: NONE}}
+spec: {address: 127.0.0.1, labels: {app: shop}}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: shop, namespace: far}
+spec:
+  ingress:
+  - {port: {number: 80, name: http, protocol: HTTP}, defaultEndpoint: "127.0.0.1:8080"}
+  egress:
+  - {port: {number: 80, name: http, protocol: HTTP}, bind: 127.0.0.9, captureMode: NONE, hosts: ["./*"]}
+"""
+
+
+@pytest.mark.parametrize("caller", ["shop-1", "shop", "shop.far.svc", "shop.far.svc.cluster.local"])
+def test_a_workload_calls_its_own_service_where_its_proxy_listens_for_calls(
+    tmp_path: Path, caller: str
+) -> None:
+    (tmp_path / "mesh.yaml").write_text(OWN_LISTENER, encoding="utf-8")
+    answer = ask(ServedMesh(mizzen.load(tmp_path)), "http://shop/", caller=caller)
+    assert steps(answer)["listener"] == "127.0.0.9_80"
+    assert [hop.proxy for hop in answer.hops] == ["shop-1.far", "shop-1.far"]
+    at_address = ask(ServedMesh(mizzen.load(tmp_path)), "http://127.0.0.1/", caller=caller)
+    assert steps(at_address)["listener"] == "127.0.0.1_80"
+
+
 NO_CHAIN = """\
 apiVersion: networking.istio.io/v1
 kind: Gateway

@@ -44,6 +44,15 @@ async def test_an_unknown_name_is_told_who_was_meant_and_who_is_connected(tmp_pa
         )
 
 
+@pytest.mark.parametrize("name", ["shop-1", "shop-1.edge", "shop", "shop.edge.svc.cluster.local"])
+async def test_a_connected_proxy_is_known_by_its_service_too(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mesh.yaml").write_text(WORKLOAD.replace("name: public,", "name: shop-1,"))
+    node = "sidecar~10.0.0.1~shop-1.edge~edge.svc.cluster.local"
+    async with served(options(tmp_path)) as running, running.stream(xds.type_urls.LISTENER, node):
+        answer = (await running.get(f"/debug/why?url=http://10.1.0.1/&from={name}")).json()
+        assert not [note for note in answer["notes"] if "not connected" in note]
+
+
 async def test_a_proxy_without_a_stream_is_told_of_by_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "mesh.yaml").write_text(GATEWAY + WORKLOAD)
     async with served(options(tmp_path)) as running:

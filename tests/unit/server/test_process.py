@@ -68,12 +68,14 @@ class Running:
                 await asyncio.sleep(0.002)
 
     @asynccontextmanager
-    async def stream(self, type_url: str) -> AsyncIterator[discovery_pb2.DiscoveryResponse]:
+    async def stream(
+        self, type_url: str, node_id: str = NODE_ID
+    ) -> AsyncIterator[discovery_pb2.DiscoveryResponse]:
         """What a gateway is sent of a type, while it stays connected."""
         async with grpc.aio.insecure_channel(self.process.about()["grpc_addresses"][0]) as channel:
             call = channel.stream_stream(SOTW)()
             request = discovery_pb2.DiscoveryRequest(type_url=type_url)
-            request.node.id = NODE_ID
+            request.node.id = node_id
             request.node.metadata.update({"NAMESPACE": "edge", "LABELS": {"istio": "ingressgateway"}})
             await call.write(request.SerializeToString())
             yield discovery_pb2.DiscoveryResponse.FromString(await asyncio.wait_for(call.read(), 60))
