@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from mizzen.config.codes import SCHEMA, SCHEMA_WARNING
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config, Document, FieldPath
-from mizzen.config.group_kinds import SECRET
+from mizzen.config.group_kinds import AUTHORIZATION_POLICY, SECRET
 from mizzen.config.kinds import KINDS, Kind
 from mizzen.config.names import label_key_error, label_value_error
 from mizzen.config.partial_documents import without_malformed
@@ -81,7 +81,24 @@ def _spec(kind: Kind, document: Document) -> tuple[Any, tuple[Diagnostic, ...]]:
         file,
         prefix,
     )
+    if kind.group == AUTHORIZATION_POLICY.group:
+        errors = (*errors, *_left_empty(written, document, prefix))
     return spec, unknown + errors
+
+
+def _left_empty(value: Any, document: Document, path: FieldPath) -> Iterator[Diagnostic]:
+    """Warn about fields of a security policy that have a name and no value. They count as absent, and a
+    policy without a condition may allow more than its author meant."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _left_empty(item, document, (*path, index))
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _left_empty(inner, document, (*path, name))
+    elif value is None and path != ("spec",) and isinstance(path[-1], str):
+        where = Origin(document.origin.file, document.lines.line_of(path))
+        message = "has no value and counts as absent; write its value, or leave it out"
+        yield Diagnostic(Severity.WARNING, SCHEMA_WARNING, message, where, place(path))
 
 
 def _misspelt(

@@ -41,6 +41,27 @@ def test_capitals_matter_in_kubernetes_objects(text: str, path: str, right: str)
     assert right in diagnostic.message
 
 
+def test_a_condition_without_a_value_is_not_passed_over_in_a_security_policy() -> None:
+    """A rule without `from` is for every client."""
+    text = b"""\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: a}
+spec:
+  rules:
+  - from:
+    to: [{operation: {methods: [GET]}}]
+  - from: [{source: {principals: [], namespaces: [b]}}]
+"""
+    config, diagnostics = to_config(parse_documents(text, "a.yaml").documents[0])
+    assert config is not None
+    assert [str(each) for each in diagnostics] == [
+        "a.yaml:6: spec.rules[0].from: has no value and counts as absent; write its value, or leave it out"
+    ]
+    empty = text[: text.index(b"spec:")] + b"spec:\n"
+    assert to_config(parse_documents(empty, "a.yaml").documents[0])[1] == (), "it allows nothing"
+
+
 def test_other_fields_of_kubernetes_are_silent() -> None:
     text = b"apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
     text += b"spec: {sessionAffinity: None, ports: [{port: 80}]}\n"
