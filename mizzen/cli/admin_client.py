@@ -23,7 +23,7 @@ def admin_address(text: str) -> str:
     from mizzen.server.address import Address
 
     try:
-        address = Address.parse(text.removeprefix("http://").rstrip("/"))
+        address = Address.parse(text.removeprefix("http://").rstrip("/"), example=ADMIN)
     except ValueError as error:
         raise Failure(f"--admin: {error}", exit_code=2) from error
     return str(Address("127.0.0.1", address.port) if address.host == "0.0.0.0" else address)  # noqa: S104

@@ -85,6 +85,8 @@ def ca(
             typer.echo("only the new root is trusted from now on")
         else:
             _show(directory, state, output)
+    except BrokenPipeError:
+        raise  # the reader of the output has ended: no failure to tell of
     except (AuthorityError, OSError) as error:
         raise Failure(str(error)) from error
 

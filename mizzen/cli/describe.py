@@ -51,6 +51,8 @@ def describe(
     from mizzen.cli.table_output import print_values
     from mizzen.explain.describe.description_text import description_text
 
+    if not name.strip():
+        raise Failure("name a service, workload or Gateway, as in: mizzen describe reviews", exit_code=2)
     paths = [*(config or ()), *(more or ())]
     failed: list[Fault] = []
     if paths:

@@ -37,7 +37,7 @@ def described_node(
         raise Failure("say what the Envoy is: mizzen bootstrap sidecar|gateway, or --node FILE", exit_code=2)
     if not name or not addresses:
         raise Failure(
-            "--name and --ip are needed, as in: mizzen bootstrap sidecar --name reviews-v1 --ip 10.0.0.7",
+            "--name and --ip are needed, such as --name reviews-v1 --ip 10.0.0.7",
             exit_code=2,
         )
     if _NAME.fullmatch(name) is None:

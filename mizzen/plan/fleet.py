@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from mizzen.config.group_kinds import SECRET
-from mizzen.explain.callers import DeclaredCallers
+from mizzen.explain.callers import NO_WORKLOAD, DeclaredCallers
 from mizzen.explain.origins import PartOrigins
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
@@ -63,6 +63,7 @@ def fleet(
     declared = DeclaredCallers(old)
     before = {proxy_name(each): each for each in chosen or declared.all()}
     after = {proxy_name(each): each for each in chosen or DeclaredCallers(new, declared).all()}
+    _keep_gateways(before, after)
     shown = old_file, new_file
     found: dict[str, Pair] = {}
     if old.settings is new.settings and set(old.configs(SECRET)) == set(new.configs(SECRET)):
@@ -76,6 +77,20 @@ def fleet(
         else:
             nothing = Side(_Snapshot(Snapshot()))
             yield Pair(name, nothing if name in before else None, nothing if name in after else None)
+
+
+def _keep_gateways(before: Mapping[str, Proxy], after: dict[str, Proxy]) -> None:
+    """Put the gateways into `after` of which only the last Gateway goes: their Envoys go on, and serve less.
+
+    A gateway goes with its workload. If no document declared one, it is taken to stay.
+    """
+    for name, proxy in before.items():
+        if proxy.type != "router" or name in after:
+            continue
+        sidecar = f"{_KINDS['sidecar']} {proxy.id}"
+        if sidecar in after or proxy.ip_addresses[0] == NO_WORKLOAD:
+            after.pop(sidecar, None)
+            after[name] = proxy
 
 
 _Shown = tuple[Callable[[str], str], Callable[[str], str]]

@@ -14,19 +14,17 @@ class Address:
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read `HOST:PORT`. Raises ValueError for anything else; its text says what would be right."""
+    def parse(cls, text: str, *, example: str = "127.0.0.1:15010") -> Address:
+        """Read `HOST:PORT`. Raises ValueError for anything else; its text gives an `example`."""
         host, colon, port = text.strip().rpartition(":")
         if not colon:
-            raise ValueError(f"{text!r} is not an address; write HOST:PORT, for example 127.0.0.1:15010")
+            raise ValueError(f"{text!r} is not an address; write HOST:PORT, for example {example}")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         elif ":" in host:
             raise ValueError(f"{text!r} is not an address; put an IPv6 address into brackets, as [::1]:15010")
         if not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise ValueError(
-                f"{text!r} has no port from 0 to 65535; write HOST:PORT, for example 127.0.0.1:15010"
-            )
+            raise ValueError(f"{text!r} has no port from 0 to 65535; write HOST:PORT, for example {example}")
         return cls(host or "0.0.0.0", int(port))  # noqa: S104 (an empty host asks for every interface)
 
     @property

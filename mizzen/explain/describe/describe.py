@@ -39,13 +39,14 @@ class UnknownNameError(ValueError):
 def describe(mesh: Mesh, name: str, diagnostics: Iterable[Diagnostic] = ()) -> Description:
     """Return the description of the service, workload or Gateway `name`.
 
-    The name is `reviews`, `reviews.default`, a host or an IP address. Where several kinds have the name,
+    The name is `reviews`, `reviews.default`, a host or an IP address; the port of `reviews:9080` does not
+    count. Where several kinds have the name,
     `service/NAME`, `workload/NAME` and `gateway/NAME` choose one; the default is the first of these.
     It includes the `diagnostics` of the mesh about it. Raises UnknownNameError.
     """
     kind, slash, rest = name.partition("/")
     kind, wanted = (kind, rest) if slash and kind in _KINDS else ("", name)
-    wanted = wanted.lower().rstrip(".")
+    wanted = _without_port(wanted.lower()).rstrip(".")
     if kind in ("", "service"):
         services = _services(mesh, wanted)
         if len(services) > 1:
@@ -65,6 +66,11 @@ def describe(mesh: Mesh, name: str, diagnostics: Iterable[Diagnostic] = ()) -> D
     if gateways:
         return _gateway(mesh, gateways[0], tuple(diagnostics))
     raise UnknownNameError(_unknown(mesh, kind, wanted))
+
+
+def _without_port(name: str) -> str:
+    host, _, port = name.rpartition(":")
+    return host if ":" not in host and port.isdecimal() else name
 
 
 def _services(mesh: Mesh, name: str) -> list[Service]:

@@ -10,6 +10,7 @@ from cryptography import x509
 from mizzen.explain.missing_secrets import MissingSecret
 from mizzen.explain.tables.row import Row
 from mizzen.explain.tables.sent import Sent
+from mizzen.xds.type_urls import SECRET
 
 _CERTIFICATE: Final = "certificate"
 _AUTHORITY: Final = "trusted authority"
@@ -20,10 +21,11 @@ def secret_rows(sent: Sent) -> Iterator[Row]:
     """Yield a row for each secret that the proxy is sent, then for each missing secret."""
     for resource, secret, state in sent.of("secrets"):
         kind, chain = _kind(secret)
+        name = str(secret.name)
         yield Row(
-            {"NAME": str(secret.name), "KIND": kind, **_certificate(chain)},
-            sent.places(resource, lambda origins: ()),
-            str(secret.name),
+            {"NAME": name, "KIND": kind, **_certificate(chain)},
+            sent.places(resource, lambda origins, name=name: origins.resource(SECRET, name)),  # type: ignore[misc]
+            name,
             state,
         )
 

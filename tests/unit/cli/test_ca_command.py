@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mizzen.cli.ca import ca
 from mizzen.identity import Authority, SpiffeId, issue, rotation
 from mizzen.identity.authority import fingerprint
 from mizzen.identity.certificate_store import CertificateStore
@@ -34,6 +35,17 @@ def keep_a_certificate(tmp_path: Path, authority: Authority, *, lifetime: timede
     store.keep([IssuedCertificate(made, now, mine, mine)])
     store.close()
     return made.private_key.decode().splitlines()[1]
+
+
+def test_a_reader_that_ends_early_is_no_failure(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unheard(*_: object, **__: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("typer.echo", unheard)
+    with pytest.raises(BrokenPipeError):
+        ca(state=tmp_path)
 
 
 def test_it_shows_what_is_in_force(mizzen: Command, tmp_path: Path, authority: Authority) -> None:

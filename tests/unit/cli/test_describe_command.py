@@ -41,3 +41,11 @@ def test_a_check_that_raises_is_named_and_the_rest_is_described(
     [fault] = ended.err.splitlines()
     assert "references of VirtualService/default/shop: RuntimeError in failing" in fault
     assert "secret" not in fault
+
+
+def test_an_empty_name_is_asked_back_without_a_server(mizzen: Command) -> None:
+    ended = mizzen("describe", "")
+    assert (ended.code, ended.err) == (
+        2,
+        "mizzen: name a service, workload or Gateway, as in: mizzen describe reviews\n",
+    )

@@ -265,6 +265,14 @@ def test_no_proxy_of_the_environment_hears_of_it(mizzen: Command, monkeypatch: p
         assert mizzen("status", "--admin", f"http://{address}/").code == 0
 
 
+def test_an_address_without_a_port_gets_an_example_of_an_admin_address(mizzen: Command) -> None:
+    ended = mizzen("status", "--admin", "127.0.0.1")
+    assert ended.code == 2
+    assert ended.err == (
+        "mizzen: --admin: '127.0.0.1' is not an address; write HOST:PORT, for example 127.0.0.1:15014\n"
+    )
+
+
 def test_a_server_that_listens_on_every_interface_is_asked_on_this_machine(mizzen: Command) -> None:
     with answering(200, json.dumps(STATE)) as address:
         port = address.rpartition(":")[2]

@@ -245,6 +245,44 @@ EDITS: dict[str, tuple[str, str, list[str]]] = {
 }
 
 
+PUBLIC = """\
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public}
+spec:
+  selector: {istio: public}
+  servers: [{port: {number: 8081, name: http, protocol: HTTP}, hosts: [shop.example]}]
+"""
+
+ITS_WORKLOAD = """\
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: public-1}
+spec: {address: 10.2.0.8, labels: {istio: public}}
+"""
+
+
+@pytest.mark.parametrize(("workload", "name"), [("", "public"), (ITS_WORKLOAD, "public-1")])
+def test_a_gateway_whose_only_gateway_document_goes_stays_and_serves_less(
+    workload: str, name: str, tmp_path: Path
+) -> None:
+    found = planned(tmp_path, MESH + workload + PUBLIC, MESH + workload)
+    text = plan_text(found)
+    assert f"1 gateway: {name}.default\n" in text
+    assert "! - listener 0.0.0.0_8081: drains: its connections are cut" in text
+    assert found.breaks
+    assert not found.departed
+    assert not found.arrived
+
+
+def test_a_gateway_goes_with_its_workload(tmp_path: Path) -> None:
+    found = planned(tmp_path, MESH + ITS_WORKLOAD + PUBLIC, MESH)
+    assert found.departed == ("gateway public-1.default",)
+    assert not found.breaks
+
+
 def planned(folder: Path, before: str, after: str, nodes: tuple[Proxy, ...] = ()) -> Plan:
     return plan(pairs_of(folder, before, after, nodes))
 

@@ -286,6 +286,13 @@ def test_a_name_that_is_not_there_is_said(name: str, words: str, tmp_path: Path)
         described(tmp_path, WHOLE, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("shop:80", "service"), ("SHOP.default.:8080", "service"), ("10.2.0.1:80", "workload")]
+)
+def test_the_port_of_a_name_does_not_count(name: str, kind: str, tmp_path: Path) -> None:
+    assert described(tmp_path, WHOLE, name).kind == kind
+
+
 def test_a_name_in_two_namespaces_is_asked_back(tmp_path: Path) -> None:
     twice = SERVICE + "---\n" + SERVICE.replace("name: shop", "namespace: far, name: shop")
     with pytest.raises(UnknownNameError, match=r"write shop\.default or shop\.far"):

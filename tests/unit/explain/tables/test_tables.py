@@ -251,5 +251,6 @@ def test_secrets_show_what_a_certificate_says_and_no_key(tmp_path: Path) -> None
     told = json.dumps([row.as_dict() for row in found])
     assert [row.cells["KIND"] for row in found] == ["certificate"]
     assert found[0].cells["VALID UNTIL"].endswith("UTC")
+    assert [place.rpartition("/")[2] for place in found[0].origins] == ["mesh.json:1"]
     assert "PRIVATE" not in told
     assert not any(line in told for line in key.splitlines()[1:-1])
