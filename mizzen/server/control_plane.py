@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.delayed_changes import DelayedChanges
 from mizzen.server.delivery import SLICE_SECONDS, Delivery
 from mizzen.server.diagnostic_log import DiagnosticLog
-from mizzen.server.former import FormerDocuments, ValidDocument
+from mizzen.server.former import FormerDocuments
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.key_set_refresh import wanted_sources
 from mizzen.server.live_proxy import LiveProxy, Made
@@ -40,6 +41,7 @@ from mizzen.server.needs import Groups, PushTracker, Translating
 from mizzen.server.proxy_certificates import ProxyCertificates, certificate_warning, identity_of
 from mizzen.server.proxy_warnings import gateway_warnings, service_account_warning
 from mizzen.server.refused_proxies import RefusedProxies
+from mizzen.server.saving import Documents, Saving
 from mizzen.server.translation_faults import TranslationFaults
 from mizzen.server.worker import Urgency, Worker
 from mizzen.translator.translation import Translation
@@ -105,10 +107,8 @@ class ControlPlane:
         self._gives_secrets = gives_secrets
         self.certificates: ProxyCertificates | None = None
         self._clock = clock
-        self._save: Callable[[Mapping[str, tuple[ValidDocument, ...]]], None] | None = None
-        self._unsaved: dict[str, ParsedFile | None] = {}
-        self._saving = False
         self._worker = Worker("mizzen-translate")
+        self.saving = Saving(partial(self._in_worker, configuration.valid_documents))
         self._analyst = Analyst(self._worker, self.faults)
         self._preparing = asyncio.Lock()
         self._proxy_left = asyncio.Event()
@@ -229,10 +229,10 @@ class ControlPlane:
         they have: it never ends the server.
         """
         seen = self._clock() if seen is None else seen
-        self._unsaved.update(files)  # first: if this task is cancelled, `save_rest` still writes them
+        self.saving.note(files)  # first: if this task is cancelled, they are saved at the end
         if await self._bring(lambda: self._configuration.apply(files), seen):
             await self._refresh_view()
-            await self.save_rest()
+            await self.saving.save_rest()
 
     async def take_token_keys(self, keys: TokenKeys) -> None:
         """Send fetched keys of token issuers to the proxies that need them."""
@@ -256,41 +256,21 @@ class ControlPlane:
         self,
         files: Mapping[str, ParsedFile | None],
         former: FormerDocuments | None = None,
-        save: Callable[[Mapping[str, tuple[ValidDocument, ...]]], None] | None = None,
+        save: Callable[[Documents], None] | None = None,
     ) -> None:
         """Apply all files, before any proxy has come. Unlike `take`, this raises exceptions.
 
         `former` has the documents of a former server, for files that are refused or cannot be read. `save` is
-        called with the documents in force, after `save_from_now`.
+        called with the documents in force, once saving has begun.
         """
-        self._save = save
-        self._unsaved.update(files)
+        self.saving.save = save
+        self.saving.note(files)
         delta = await self._in_worker(self._configuration.begin, files, former or FormerDocuments())
         if delta is not None:
             await self._in_worker(self._take_over, delta)
         self._note_mesh()
         await self._refresh_view()
-        await self.save_rest()
-
-    async def save_from_now(self) -> None:
-        """Start to save the documents in force: proxies are served now, and already lack what is missing."""
-        self._saving = True
-        await self.save_rest()
-
-    async def save_rest(self) -> None:
-        """Save the applied documents that are not saved yet, also after a cancelled `take`."""
-        if self._save is None:
-            self._unsaved.clear()
-        if self._save is None or not self._saving or not self._unsaved:
-            return
-        unsaved = dict(self._unsaved)
-        documents = await self._in_worker(self._configuration.valid_documents, unsaved)
-        self._unsaved = {
-            name: file
-            for name, file in self._unsaved.items()
-            if name not in unsaved or unsaved[name] is not file
-        }
-        self._save(documents)
+        await self.saving.save_rest()
 
     def _apply(self, apply: Callable[[], MeshDelta | None], seen: float) -> _Begun | None:
         """Apply a change and return what is to be handed over now; None if there is nothing."""

@@ -235,7 +235,7 @@ class Process:
                 await self.discovery.stop()
                 await self._drained()
                 await asyncio.wait(working)
-                await self.control_plane.save_rest()
+                await self.control_plane.saving.save_rest()
                 # The streams have ended by now, so gRPC need not wait for anything.
                 await grpc_server.stop(_CLOSE_SECONDS)
                 admin.stop()
@@ -275,7 +275,7 @@ class Process:
             )
             await self._may_start.wait()
         await self._key_sets.tried()
-        await self.control_plane.save_from_now()
+        await self.control_plane.saving.begin()
         self.waiting_for = ()
         self._metrics.start_waits_for.set(0)
         self.discovery.attach(grpc_server)
