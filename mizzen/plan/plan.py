@@ -101,8 +101,14 @@ class Plan:
 
     @property
     def breaks(self) -> int:
-        """Number of changes that break something."""
-        return sum(told.change.breaks for told in self.changes) + len(self.refused)
+        """Number of changes that break something; that no proxy is left counts as one."""
+        broken = sum(told.change.breaks for told in self.changes)
+        return broken + len(self.refused) + self.leaves_no_proxy
+
+    @property
+    def leaves_no_proxy(self) -> bool:
+        """True if the old files declare proxies and the new ones none: more likely a mistake than meant."""
+        return bool(self.departed) and not self.proxies and not self.arrived
 
     @property
     def is_empty(self) -> bool:

@@ -18,6 +18,9 @@ def plan_text(plan: Plan) -> str:
 
 def headline(plan: Plan) -> str:
     """Return in one line how much changes."""
+    if plan.leaves_no_proxy:
+        gone = _count(len(plan.departed), "proxy is", "proxies are")
+        return f"no proxy is left: {gone} gone, and the new version declares none; this breaks everything"
     if plan.is_empty:
         return f"nothing changes for {_count(plan.proxies, 'proxy', 'proxies')}"
     proxies = _count(plan.proxies, "proxy", "proxies")

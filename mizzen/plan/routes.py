@@ -144,9 +144,11 @@ def _virtual_host(configuration: str, old: Any, new: Any) -> Iterator[Change]:
         )
     yield from _routes(configuration, host, old, new)
     if old.require_tls != new.require_tls:
-        what = "redirects plain text to HTTPS (301)" if new.require_tls else "serves plain text too"
+        what, danger = "redirects plain text to HTTPS (301)", Danger.NONE
+        if not new.require_tls:
+            what, danger = "serves plain text too", Danger.PLAINTEXT
         place = of_virtual_host(configuration, new.name)
-        yield Change(Sign.CHANGED, "virtual host", host, what, place=place)
+        yield Change(Sign.CHANGED, "virtual host", host, what, danger=danger, place=place)
     was, now = (_without(each, "routes", "domains", "require_tls") for each in (old, new))
     if was != now:
         yield Change(

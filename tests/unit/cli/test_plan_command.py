@@ -74,6 +74,14 @@ def test_what_breaks_ends_with_2_and_a_refused_document_with_1(mizzen: Command, 
     assert refused.err.startswith(f"error: {wrong}/mesh.yaml:11: spec.http[0].timeout: ")
 
 
+def test_an_empty_folder_does_not_pass(mizzen: Command, tmp_path: Path) -> None:
+    old = write(tmp_path / "old", mesh=MESH, workload=WORKLOAD)
+    ended = mizzen("plan", old, write(tmp_path / "new"))
+    assert ended.code == 2
+    assert ended.out.startswith("no proxy is left: 1 proxy is gone, and the new version declares none")
+    assert "gone: 1 sidecar: shop-1.default" in ended.out
+
+
 def test_a_revision_of_git(mizzen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     git(tmp_path, "init", "-q")
     mesh = write(tmp_path / "mesh", mesh=MESH, workload=WORKLOAD, gone=WORKLOAD.replace("shop-1", "other"))

@@ -283,6 +283,22 @@ def test_a_gateway_goes_with_its_workload(tmp_path: Path) -> None:
     assert not found.breaks
 
 
+def test_what_was_redirected_to_https_and_is_served_breaks(tmp_path: Path) -> None:
+    served, redirected, _ = EDITS["plain text is redirected"]
+    found = planned(tmp_path, MESH.replace(served, redirected), MESH)
+    assert "! ~ virtual host shop.example (routes http.8080): serves plain text too" in plan_text(found)
+    assert [told.change.danger for told in found.changes] == ["plaintext"]
+
+
+def test_that_no_proxy_is_left_breaks_everything() -> None:
+    found = Plan(0, (), departed=("sidecar a.default", "gateway b.default"))
+    assert found.breaks == 1
+    for told in (plan_text(found), plan_markdown(found)):
+        assert "no proxy is left: 2 proxies are gone, and the new version declares none" in told
+    assert not Plan(0, ()).breaks
+    assert not Plan(0, (), arrived=("sidecar a.default",), departed=("sidecar b.default",)).breaks
+
+
 def planned(folder: Path, before: str, after: str, nodes: tuple[Proxy, ...] = ()) -> Plan:
     return plan(pairs_of(folder, before, after, nodes))
 
