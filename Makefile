@@ -22,7 +22,7 @@ demo: $(STAMP) ## A whole mesh on this machine; Ctrl-C ends it
 	@$(BIN)/mizzen demo
 
 test: $(STAMP) ## All tests, the real Envoy among them
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 search: $(STAMP) ## Test properties with new examples, for SEARCH_SECONDS (120)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "hypothesis or search" \
@@ -55,7 +55,7 @@ newest: ## The tests with the newest version of everything, whatever is locked
 	@$(NEWEST)/bin/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
 	$(NEWEST)/bin/python -m pip freeze --exclude-editable | diff --suppress-common-lines requirements/development.txt - | grep '^>' | grep -v hash || true
 	$(NEWEST)/bin/mypy
-	$(NEWEST)/bin/python -m pytest -n auto --dist worksteal
+	$(NEWEST)/bin/python -m pytest -n auto --dist loadscope
 
 clean: ## Remove what make made
 	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import random
+import sys
 import time
 from collections.abc import Generator
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +26,10 @@ settings.load_profile("same")
 # The tests start processes from one that speaks gRPC. gRPC's handlers of fork() belong to programs that go on
 # speaking it in the child; in a child that is about to become another program they can end it instead.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+
+# httpcore tries to import this many times in each request; each time, Python would look through all folders.
+if find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None
 
 _IN_CI = os.environ.get("CI", "") not in ("", "false", "0")
 

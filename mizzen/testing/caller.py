@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import httpx
 
 from mizzen.demo.envoy_process import EnvoyProcess
 from mizzen.testing.waiting import DEADLINE, eventually
+
+
+@cache
+def trust() -> ssl.SSLContext:
+    """Return what clients trust, read once: that takes longer than a call."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class Caller:
@@ -21,7 +29,7 @@ class Caller:
         self.address = address
         self.port = port
         self.node_id = node_id
-        self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
+        self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False, verify=trust())
 
     async def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
         """Send a request for `http://host/path` to the Envoy, with the Host header of the URL."""

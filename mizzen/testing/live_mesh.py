@@ -29,7 +29,7 @@ from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
 from mizzen.demo.errors import DemoError
 from mizzen.demo.loopback import LoopbackNetwork, pick_network
 from mizzen.testing import ports
-from mizzen.testing.caller import Caller
+from mizzen.testing.caller import Caller, trust
 from mizzen.testing.waiting import DEADLINE, eventually
 from mizzen.testing.workloads import TcpWorkload, Workload
 from mizzen.translator.bootstrap import bootstrap
@@ -70,6 +70,11 @@ async def in_a_new_python(name: str, arguments: Sequence[str | Path], log: Path)
     return await ChildProcess.start(name, [sys.executable, "-m", "mizzen", *arguments], log=log)
 
 
+def _written(documents: Iterable[Mapping[str, Any]]) -> str:
+    text: str = yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False)
+    return text
+
+
 def _place(diagnostic: Mapping[str, Any]) -> str:
     path = f"{diagnostic['path']}: " if diagnostic["path"] else ""
     return f"  {diagnostic['file']}:{diagnostic['line']}: {path}{diagnostic['message']}"
@@ -105,7 +110,9 @@ class LiveMesh:
         self.callers: list[Caller] = []
         # The server closes a connection that is idle for some seconds, perhaps while it is used again.
         one_request_each = httpx.Limits(max_keepalive_connections=0)
-        self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False, limits=one_request_each)
+        self.http = httpx.AsyncClient(
+            timeout=DEADLINE, trust_env=False, verify=trust(), limits=one_request_each
+        )
 
     async def __aenter__(self) -> Self:
         await self.start_control_plane()
@@ -161,7 +168,7 @@ class LiveMesh:
         address, several meshes on one machine would collide.
         """
         if not isinstance(text, str):
-            text = yaml.safe_dump_all(text if isinstance(text, list) else [text], sort_keys=False)
+            text = _written(text if isinstance(text, list) else [text])
         text = textwrap.dedent(text)
         if "kind: Gateway" in text:
             text = self._with_gateway_address(text)
@@ -172,12 +179,12 @@ class LiveMesh:
         return path
 
     def _with_gateway_address(self, text: str) -> str:
-        documents = list(yaml.safe_load_all(text))
+        documents = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
         for document in documents:
             if document and document.get("kind") == "Gateway":
                 for server in document["spec"].get("servers", ()):
                     server.setdefault("bind", self.gateway_address)
-        return yaml.safe_dump_all(documents, sort_keys=False)
+        return _written(documents)
 
     def write_in_place(self, file: str, text: str) -> None:
         """Overwrite a file in place, as a careless editor does: it is empty for a moment."""
@@ -223,15 +230,13 @@ class LiveMesh:
     async def _marker_is_in_force(self) -> None:
         """Write a file after all others, and wait until its documents are in force."""
         self._settlings += 1
-        names = [f"settled-{number}" for number in range(self._settlings)]
-        self.write(
-            "zz-settled.yaml",
-            [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names],
-        )
+        marker = "apiVersion: v1\nkind: Namespace\nmetadata: {{name: settled-{}}}\n"
+        number = self._settlings
+        self.write("zz-settled.yaml", "---\n".join(map(marker.format, range(number))))
 
         async def in_force() -> bool:
             documents = (await self.status())["configuration"]["documents"]
-            return bool(documents.get("Namespace") == len(names))
+            return bool(documents.get("Namespace") == number)
 
         await eventually(in_force, "the server has read the files")
 

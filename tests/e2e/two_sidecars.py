@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from mizzen.testing.caller import Caller
+from mizzen.testing.caller import Caller, trust
 from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh
 from mizzen.testing.workloads import Workload
 from tests.forked_mizzen import launch
@@ -60,7 +60,7 @@ class Pair:
 
     async def _status(self, address: str, port: int, path: str) -> int:
         # A connection of its own: one that stands is left alone when a policy changes.
-        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=trust(), timeout=60) as client:
             try:
                 url = f"http://{address}:{port}{path}"
                 return (await client.get(url, headers={"host": f"reviews:{port}"})).status_code
