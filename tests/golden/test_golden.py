@@ -35,29 +35,30 @@ def load(case: Path) -> tuple[mizzen.Mesh, dict[str, Any]]:
         mesh_config=mesh_config if mesh_config.exists() else None,
         certificates_served=False,
     )
-    return mesh, yaml.safe_load((case / "node.yaml").read_text(encoding="utf-8"))
+    return mesh, _read((case / "node.yaml").read_text(encoding="utf-8"))
+
+
+def _read(text: str) -> Any:
+    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_proxy_is_sent_what_is_expected(case: Path, request: pytest.FixtureRequest) -> None:
     mesh, node = load(case)
     sent = mizzen.translate(mesh, mizzen.Proxy.from_node(node)).as_dict()
-    texts = {
-        f"{kind}.yaml": yaml.dump(resources, Dumper=_Dumper, sort_keys=True, width=1000)
-        for kind, resources in sent.items()
-        if resources
-    }
+    named = {f"{kind}.yaml": resources for kind, resources in sent.items() if resources}
     expected = case / "expected"
     if request.config.getoption("--rewrite-golden"):
         expected.mkdir(exist_ok=True)
         for stale in expected.glob("*.yaml"):
             stale.unlink()
-        for name, text in texts.items():
+        for name, resources in named.items():
+            text = yaml.dump(resources, Dumper=_Dumper, sort_keys=True, width=1000)
             (expected / name).write_text(text, encoding="utf-8")
     found = {path.name: path.read_text(encoding="utf-8") for path in expected.glob("*.yaml")}
-    assert texts.keys() == found.keys()
-    for name, text in texts.items():
-        assert yaml.safe_load(text) == yaml.safe_load(found[name]), name
+    assert named.keys() == found.keys()
+    for name, resources in named.items():
+        assert _read(yaml.dump(resources, Dumper=yaml.CSafeDumper)) == _read(found[name]), name
 
 
 def test_every_filter_is_in_some_case() -> None:

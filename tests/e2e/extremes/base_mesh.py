@@ -29,7 +29,9 @@ def base_mesh(folder: pathlib.Path) -> dict[str, Document]:
         "PEM": base64.b64encode(certificate.certificate).decode(),
         "KEY": base64.b64encode(certificate.key).decode(),
     }
-    shared, *documents = yaml.safe_load_all((_HERE / "base_mesh.yaml").read_text(encoding="utf-8"))
+    shared, *documents = yaml.load_all(
+        (_HERE / "base_mesh.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
     words |= shared
     (settings,) = yaml.safe_load_all((_HERE / "mesh_config.yaml").read_text(encoding="utf-8"))
     found = {f"{each['kind']} {each['metadata']['name']}": each for each in documents}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ scalars = st.sampled_from(
 ) | st.sampled_from([0, 1, -1, 80, 65536, 2**40, 0.5, True, False, None])
 
 
+@cache
 def contents(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     """Values in the shape of `model`'s documents, with fields at right and at wrong places."""
     names = st.sampled_from(sorted(places_of(model)) or ["x"])
@@ -47,17 +49,27 @@ def contents(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     )
 
 
+@cache
+def labels(model: type[BaseModel]) -> st.SearchStrategy[Any]:
+    return contents(model) | st.just({})
+
+
+@cache
+def specs(model: type[BaseModel]) -> st.SearchStrategy[Any]:
+    shaped = st.dictionaries(st.sampled_from(sorted(model.model_fields)), contents(model), max_size=4)
+    return shaped | contents(model)
+
+
 @pytest.mark.parametrize("one", [pytest.param(kind, id=str(kind.of)) for kind in KINDS.values()])
 @settings(max_examples=60)
 @given(data=st.data())
 def test_documents_of_any_content(one: Kind, data: st.DataObject) -> None:
-    shaped = st.dictionaries(st.sampled_from(sorted(one.model.model_fields)), contents(one.model), max_size=4)
     content: dict[str, Any] = {
         "apiVersion": one.api_versions[-1],
         "kind": one.name,
-        "metadata": {"name": "istio", "labels": data.draw(contents(one.model) | st.just({}))},
+        "metadata": {"name": "istio", "labels": data.draw(labels(one.model))},
     }
-    spec = data.draw(shaped | contents(one.model))
+    spec = data.draw(specs(one.model))
     if one.has_spec:
         content["spec"] = spec
     elif isinstance(spec, dict):

@@ -266,7 +266,7 @@ def files(documents: list[Any]) -> dict[str, Any]:
     for content in documents:
         metadata = content["metadata"]
         name = f"{content['kind']}-{metadata['namespace']}-{metadata['name']}"
-        parsed = parse_documents(yaml.safe_dump(content).encode(), f"{name}.yaml")
+        parsed = parse_documents(yaml.dump(content, Dumper=yaml.CSafeDumper).encode(), f"{name}.yaml")
         assert not parsed.diagnostics, [str(each) for each in parsed.diagnostics]
         found[name] = parsed
     return found

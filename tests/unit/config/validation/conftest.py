@@ -41,7 +41,7 @@ def validate() -> Validate:
             kind=kind,
             namespace="shop",
             name=name,
-            spec=served.model.model_validate(yaml.safe_load(spec)),
+            spec=served.model.model_validate(yaml.load(spec, Loader=yaml.CSafeLoader)),
             origin=Origin("mesh.yaml", 1),
             lines=DepthAsLine(),
             **metadata,

@@ -130,7 +130,7 @@ def _routes(routed: Callable[..., RoutedMesh]) -> Callable[..., list[dict[str, A
     def build(
         http: str, documents: str = "", mesh_config: dict[str, Any] | None = None, **proxy: Any
     ) -> list[dict[str, Any]]:
-        rules = yaml.safe_load(textwrap.dedent(http))
+        rules = yaml.load(textwrap.dedent(http), Loader=yaml.CSafeLoader)
         virtual_service = {
             "apiVersion": "networking.istio.io/v1",
             "kind": "VirtualService",
@@ -138,7 +138,11 @@ def _routes(routed: Callable[..., RoutedMesh]) -> Callable[..., list[dict[str, A
             "spec": {"hosts": ["reviews.example.com"], "http": rules},
         }
         text = "\n---\n".join(
-            (SERVICE, textwrap.dedent(documents), yaml.safe_dump(virtual_service, sort_keys=False))
+            (
+                SERVICE,
+                textwrap.dedent(documents),
+                yaml.dump(virtual_service, Dumper=yaml.CSafeDumper, sort_keys=False),
+            )
         )
         (host,) = [
             host
