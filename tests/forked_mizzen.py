@@ -77,7 +77,10 @@ def start(
     err: Path | None = None,
     main: Callable[[], int | None] = app,
 ) -> ForkServerProcess:
-    """Start `mizzen` with these arguments, or another `main`. What it writes is appended to these files."""
+    """Start `mizzen` with these arguments, or another `main`. What it writes is appended to these files.
+
+    For one thread only: each start also looks which of the processes before it have ended.
+    """
     program = _Program(tuple(map(str, arguments)), out, err or out, Path.cwd(), dict(os.environ), main)
     process = _fork_server().Process(target=program, daemon=True)
     process.start()
@@ -93,13 +96,20 @@ def run(*arguments: str | Path, main: Callable[[], int | None] = app) -> subproc
         if process.exitcode is None:
             process.kill()
             raise subprocess.TimeoutExpired(list(map(str, arguments)), _DEADLINE)
-        return subprocess.CompletedProcess(arguments, process.exitcode, out.read_text(), err.read_text())
+        return _ended(process.exitcode, out, err)
+
+
+def _ended(code: int, out: Path, err: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess("mizzen", code, out.read_text(), err.read_text())
 
 
 async def mizzen(*arguments: str | Path) -> tuple[int, str, str]:
     """Run a command of Mizzen; return its exit code, standard output and standard error."""
-    done = await asyncio.to_thread(run, *arguments)
-    return done.returncode, done.stdout, done.stderr
+    with tempfile.TemporaryDirectory() as directory:
+        out, err = Path(directory, "out"), Path(directory, "err")
+        code = await asyncio.wait_for(_Awaited(start(arguments, out, err)).wait(), _DEADLINE)
+        ended = _ended(code, out, err)
+        return ended.returncode, ended.stdout, ended.stderr
 
 
 class _Awaited:
@@ -135,5 +145,4 @@ async def launch(
     name: str, arguments: Sequence[str | Path], log: Path, *, main: Callable[[], int | None] = app
 ) -> ChildProcess:
     """Start `mizzen`, or another `main`, as a child: for `LiveMesh`."""
-    process = await asyncio.to_thread(start, arguments, log, main=main)
-    return ChildProcess(name, _Awaited(process), log)
+    return ChildProcess(name, _Awaited(start(arguments, log, main=main)), log)
