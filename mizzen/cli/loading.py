@@ -84,4 +84,9 @@ def node_content(file: Path) -> Mapping[str, Any]:
         raise Failure(
             f"{file}: a node file is a mapping with an `id`, as `id: sidecar~10.0.0.7~app.ns~ns.svc...`"
         )
+    if "id" not in content and "kind" in content and "apiVersion" in content:
+        raise Failure(
+            f"{file}: this is no Node, but documents of a mesh (the first is a {content['kind']}); give "
+            "them with --config, and here a mapping with an `id`"
+        )
     return content

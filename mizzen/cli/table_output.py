@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mizzen.explain.printable import printable
+
 if TYPE_CHECKING:
     from mizzen.explain.tables.row import Row
 
@@ -91,8 +93,3 @@ def printable_values(content: Any) -> Any:
     if isinstance(content, dict):
         return {printable(name): printable_values(each) for name, each in content.items()}
     return content
-
-
-def printable(text: str) -> str:
-    """Return a line without control characters, which could steer a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from mizzen.explain.answer import Answer, Hop, Lost, Step, share_text
+from mizzen.explain.printable import printable
 
 _MOST_PLACES = 3
 _WIDTH = 14
@@ -70,8 +71,3 @@ def origins_text(origins: tuple[str, ...], before: str) -> str:
     more = len(origins) - _MOST_PLACES
     shown = ", ".join(origins[:_MOST_PLACES])
     return f"{before}{shown}{f' and {more} more' if more > 0 else ''}"
-
-
-def printable(text: str) -> str:
-    """Return a line without control characters, which could steer a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from mizzen.config.document import Config
 from mizzen.config.group_kinds import GATEWAY
 from mizzen.config.interception import InterceptionMode, interception_mode
-from mizzen.explain.near_names import did_you_mean
+from mizzen.explain.near_names import did_you_mean, there_are
 from mizzen.mesh.hosts import resolve_short_name
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Endpoint, Locality
@@ -262,5 +262,4 @@ def _unknown(kind: str, name: str, names: Iterable[str]) -> str:
         return f'no {kind} is named "{name}"; {meant}'
     if not known:
         return f'no {kind} is named "{name}": the configuration declares none'
-    shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
-    return f'no {kind} is named "{name}"; there are {shown}'
+    return f'no {kind} is named "{name}"; {there_are(known)}'

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 _MOST = 3
+_MOST_LISTED = 5
 _BEGINNING = 4
 
 
@@ -20,6 +21,14 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
         beginning = name.partition(".")[0][:_BEGINNING]
         near = [each for each in names if beginning and each.startswith(beginning)][:_MOST]
     return [names[each] for each in near]
+
+
+def there_are(names: Iterable[str]) -> str:
+    """Return `there is A`, or `there are A, B` with the first five names, or `there are none`."""
+    known = sorted(names)
+    more = len(known) - _MOST_LISTED
+    listed = ", ".join(known[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return f"there {'is' if len(known) == 1 else 'are'} {listed or 'none'}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.explain.answer import NOTHING, Answer, Hop, share_text
-from mizzen.explain.answer_text import TITLES, lost_text, origins_text, printable
+from mizzen.explain.answer_text import TITLES, lost_text, origins_text
+from mizzen.explain.printable import printable
 from mizzen.mesh_tests.under_test import Result
 
 _MARGIN = "  "

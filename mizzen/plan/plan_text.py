@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from mizzen.explain.printable import printable
 from mizzen.plan.plan import Plan, Told
 
 _MOST_PROXIES = 3
@@ -13,7 +14,7 @@ _MOST_CHANGES = 200
 
 def plan_text(plan: Plan) -> str:
     """Return the plan: a headline, then the changes grouped by proxies."""
-    return "".join(f"{_printable(line)}\n" for line in _lines(plan))
+    return "".join(f"{printable(line)}\n" for line in _lines(plan))
 
 
 def headline(plan: Plan) -> str:
@@ -87,8 +88,3 @@ def _list(names: Iterable[str]) -> str:
 
 def _count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or f'{one}s'}"
-
-
-def _printable(text: str) -> str:
-    """Return a line without control characters, which could steer a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -22,7 +22,7 @@ from mizzen.explain.describe.gateway import (
     gateway_workloads,
 )
 from mizzen.explain.describe.port_tls import all_take, called_by, takes, tls_oddities
-from mizzen.explain.near_names import did_you_mean
+from mizzen.explain.near_names import did_you_mean, there_are
 from mizzen.explain.route_words import short_host
 from mizzen.mesh.service import Endpoint, Service
 from mizzen.mesh.services.workloads import Workload
@@ -271,4 +271,4 @@ def _unknown(mesh: Mesh, kind: str, name: str) -> str:
     meant = did_you_mean(name, known)
     if meant:
         return f'{what} "{name}"; {meant}'
-    return f'{what} "{name}"; there are {", ".join(known[:5]) or "none"}'
+    return f'{what} "{name}"; {there_are(known)}'

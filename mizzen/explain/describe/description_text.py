@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from mizzen.explain.describe.description import Description
+from mizzen.explain.printable import printable
 
 _MOST_ENDPOINTS: Final = 20
 
 
 def description_text(description: Description) -> str:
     """Return the description: facts, ports, endpoints, rules, and probable mistakes."""
-    return "".join(f"{_printable(line)}\n" for line in _lines(description))
+    return "".join(f"{printable(line)}\n" for line in _lines(description))
 
 
 def _lines(description: Description) -> Iterator[str]:
@@ -82,8 +83,3 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 def _from(origins: Iterable[str]) -> str:
     places = ", ".join(origins)
     return f"  from {places}" if places else ""
-
-
-def _printable(text: str) -> str:
-    """Return a line without control characters, which could steer a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

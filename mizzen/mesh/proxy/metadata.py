@@ -52,6 +52,17 @@ KEYS: Final[Mapping[str, ValueType]] = {
 }
 """Every key that is read, with the type of its value."""
 
+_LONGEST: Final = max(map(len, KEYS)) + 1
+
+
+def _shortened(key: str) -> set[str]:
+    """Return the key, and it without each of its letters. Two keys that differ by one letter (missing, added,
+    different, or swapped with the next) have one of these in common."""
+    return {key, *(key[:at] + key[at + 1 :] for at in range(len(key)))}
+
+
+_NEAR: Final = {short: key for key in KEYS for short in _shortened(key.upper())}
+
 _NO_REGISTRATION: Final = "proxies do not register themselves yet; write a WorkloadEntry for it"
 _NO_SERVER_FILES: Final = "name the files in the tls of a Gateway's server instead"
 _NO_AGENT: Final = "it is Istio's agent that would serve such secrets, and plain Envoy has none"
@@ -112,6 +123,8 @@ def _mistakes_in(key: str, value: Any) -> Iterator[str]:
     if key not in KEYS:
         if key.upper() in KEYS:
             yield f"metadata {key} is not read; write {key.upper()}"
+        elif near := _near(key):
+            yield f"metadata {key} is not read; did you mean {near}?"
         return
     if value is None:
         return
@@ -124,6 +137,13 @@ def _mistakes_in(key: str, value: Any) -> Iterator[str]:
         yield f'metadata {key}, "{value}", is read as false; write "true" or "false"'
     elif key in UNSERVED and not (kind == "flag" and not is_true(str(_plain(value)))):
         yield f"metadata {key} takes no effect: {UNSERVED[key]}"
+
+
+def _near(key: str) -> str:
+    """Return the key that is read and differs by one letter, or an empty text."""
+    if len(key) > _LONGEST:
+        return ""
+    return next((_NEAR[each] for each in sorted(_shortened(key.upper())) if each in _NEAR), "")
 
 
 def _label_mistakes(key: str, labels: Mapping[Any, Any]) -> Iterator[str]:

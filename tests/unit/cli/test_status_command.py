@@ -136,6 +136,11 @@ def test_what_a_client_says_steers_no_terminal_and_looks_like_no_other_line() ->
     assert any("[bold]all[/bold]" in line and "2030" in line for line in lines)
 
 
+def test_an_invisible_character_is_shown_by_its_escape() -> None:
+    state = {**STATE, "refused_proxies": [{"reason": "re\u200bviews\x1b\nno", "times": 1, "seconds_ago": 1}]}
+    assert r"re\u200bviews\x1b no" in plain(state)
+
+
 def test_a_narrow_terminal_loses_columns_and_not_states() -> None:
     lines = shown(STATE, 72)
     assert lines[1].split() == ["PROXY", "CDS", "EDS", "LDS", "RDS", "SDS"]

@@ -75,6 +75,10 @@ def test_what_is_refused_is_said_and_the_rest_is_translated(mizzen: Command, fol
     [
         ("{id: test}", "sidecar~10.0.0.7~"),
         ("- a list", "a node file is a mapping"),
+        (
+            f"{SERVICE}---\n{SERVICE}",
+            "this is no Node, but documents of a mesh (the first is a Service)",
+        ),
         ("{", "neither YAML nor JSON"),
         ("\x00\x01", "neither YAML nor JSON"),
     ],

@@ -32,6 +32,10 @@ ID = "sidecar~10.0.0.7~reviews-v1.shop~shop.svc.cluster.local"
         ({"DNS_CAPTURE": "yes"}, 'metadata DNS_CAPTURE, "yes", is read as false; write "true" or "false"'),
         ({"PROXY_CONFIG": 0}, "metadata PROXY_CONFIG is the value 0 and counts as absent; write an object"),
         ({"labels": {"app": "a"}}, "metadata labels is not read; write LABELS"),
+        ({"NAMSPACE": "other"}, "metadata NAMSPACE is not read; did you mean NAMESPACE?"),
+        ({"LABLES": {"app": "a"}}, "metadata LABLES is not read; did you mean LABELS?"),
+        ({"Http_10": "1"}, "metadata Http_10 is not read; did you mean HTTP10?"),
+        ({"INSTANCE_IP": "10.0.0.9"}, "metadata INSTANCE_IP is not read; did you mean INSTANCE_IPS?"),
         ({"AUTO_REGISTER_GROUP": "g"}, "metadata AUTO_REGISTER_GROUP takes no effect: proxies do not regist"),
         ({"ENABLE_SELF_DISCOVERY": "true"}, "metadata ENABLE_SELF_DISCOVERY takes no effect: no cluster"),
     ],
@@ -53,6 +57,7 @@ def test_mistakes_that_do_not_stop_a_proxy_are_named(metadata: dict[str, Any], r
         {"LABELS": {"app": "reviews", "version": 1}, "NAMESPACE": "shop", "EXTRA": ["what others read"]},
         {"DNS_CAPTURE": True, "HTTP10": 1, "UNPRIVILEGED_POD": "FALSE", "DNS_AUTO_ALLOCATE": ""},
         {"HTTP_PROXY_PORT": 15080, "ENVOY_STATUS_PORT": "15021", "PROXY_CONFIG": {}, "NETWORK": None},
+        {"POD_NAME": "a", "NAME": "a", "MESH_ID": "a", "WORKLOAD_NAMESPACE": "a", "N" * 1_000_000: "a"},
         {"ENABLE_SELF_DISCOVERY": "false", "PROXY_CONFIG": ""},
     ],
 )
