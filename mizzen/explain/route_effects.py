@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.simulate import Outcome, Verdict
-from mizzen.simulate.verdict import Fault, HeaderChange, RouteStep
+from mizzen.simulate.verdict import Fault, HeaderChange, Mirror, RouteStep
 
 _OPERATIONS = {
     "append_if_exists_or_add": "added",
@@ -27,6 +27,19 @@ def header_change(change: HeaderChange) -> str:
     return f"{change.name} {_OPERATIONS.get(change.operation, change.operation)}: {change.value}"
 
 
+def fault_words(fault: Fault) -> Iterator[str]:
+    """Yield what a fault does: `10 % are delayed by 5s`."""
+    if fault.delay:
+        yield f"{fault.delay_percent:g} % are delayed by {_seconds(fault.delay)}"
+    if fault.abort_percent:
+        yield f"{fault.abort_percent:g} % are answered with {fault.abort_status}"
+
+
+def mirror_words(mirror: Mirror, cluster: str) -> str:
+    """Return how much is mirrored to a cluster: `100 % mirrored to audit.default:80`."""
+    return f"{mirror.percent:g} % mirrored to {cluster}"
+
+
 def _details(verdict: Verdict, route: RouteStep) -> Iterator[str]:
     for chance in verdict.chances:
         yield f"unless {chance.route} takes it, by {chance.condition}"
@@ -42,9 +55,9 @@ def _details(verdict: Verdict, route: RouteStep) -> Iterator[str]:
     if route.retries is not None and route.retries.number:
         yield _retries(route)
     if route.fault is not None:
-        yield from _fault(route.fault)
+        yield from (f"fault: {each}" for each in fault_words(route.fault))
     for mirror in route.mirrors:
-        yield f"{mirror.percent:g} % mirrored to {mirror.cluster}"
+        yield mirror_words(mirror, mirror.cluster)
     for change in route.request_headers:
         yield f"request header {header_change(change)}"
     for change in route.response_headers:
@@ -57,13 +70,6 @@ def _retries(route: RouteStep) -> str:
     codes = f" and status {', '.join(map(str, retries.status_codes))}" if retries.status_codes else ""
     each = f", each within {_seconds(retries.per_try_timeout)}" if retries.per_try_timeout is not None else ""
     return f"up to {retries.number} retries on {retries.retry_on}{codes}{each}"
-
-
-def _fault(fault: Fault) -> Iterator[str]:
-    if fault.delay:
-        yield f"fault: {fault.delay_percent:g} % are delayed by {_seconds(fault.delay)}"
-    if fault.abort_percent:
-        yield f"fault: {fault.abort_percent:g} % are answered with {fault.abort_status}"
 
 
 def _seconds(value: float) -> str:

@@ -119,11 +119,16 @@ def _step(message: Any, index: int, action: str, owners: Iterable[Any]) -> Route
         timeout=limit(route, "timeout", _DEFAULT_TIMEOUT) if action == "route" else None,
         idle_timeout=limit(route, "idle_timeout"),
         retries=_retries(route),
-        fault=_first_fault(owners),
-        mirrors=tuple(Mirror(str(each.cluster), _mirrored(each)) for each in route.request_mirror_policies),
+        fault=first_fault(owners),
+        mirrors=mirrors_of(route),
         request_headers=request_changes(*owners),
         response_headers=response_changes(*owners),
     )
+
+
+def mirrors_of(action: Any) -> tuple[Mirror, ...]:
+    """Return where a RouteAction mirrors requests to."""
+    return tuple(Mirror(str(each.cluster), _mirrored(each)) for each in action.request_mirror_policies)
 
 
 def _mirrored(policy: Any) -> float:
@@ -149,7 +154,8 @@ def _filter_configs(owners: Iterable[Any]) -> Iterator[Any]:
         yield from owner.typed_per_filter_config.values()
 
 
-def _first_fault(owners: Iterable[Any]) -> Fault | None:
+def first_fault(owners: Iterable[Any]) -> Fault | None:
+    """Return the first fault that messages with typed_per_filter_config inject."""
     return next((fault for each in _filter_configs(owners) if (fault := fault_of(each))), None)
 
 

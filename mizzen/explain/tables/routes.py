@@ -7,9 +7,11 @@ from typing import Any
 
 from mizzen.explain.chain_words import chains, target
 from mizzen.explain.origins import PartOrigins, Places
+from mizzen.explain.route_effects import fault_words, mirror_words
 from mizzen.explain.route_words import cluster_words, destinations, match_words, short_host
 from mizzen.explain.tables.row import Row
 from mizzen.explain.tables.sent import Sent
+from mizzen.simulate.route import first_fault, mirrors_of
 from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.xds.resource import Resource
 
@@ -50,6 +52,7 @@ def _of_configuration(sent: Sent, resource: Resource, configuration: Any, state:
             )
         for index, route in enumerate(host.routes):
             places = sent.places(resource, _place(name, host.name, index))
+            beside = tuple(_beside(route))
             for destination, weight in destinations(route):
                 parsed = parse_cluster_name(destination)
                 yield Row(
@@ -57,7 +60,7 @@ def _of_configuration(sent: Sent, resource: Resource, configuration: Any, state:
                         "ROUTES": name,
                         "DOMAIN": domain_words(host),
                         "MATCH": match_words(route.match),
-                        "DESTINATION": cluster_words(destination),
+                        "DESTINATION": "; ".join((cluster_words(destination), *beside)),
                         "WEIGHT": "-" if weight is None else str(weight),
                     },
                     places,
@@ -73,6 +76,15 @@ def _of_configuration(sent: Sent, resource: Resource, configuration: Any, state:
                 )
         if not host.routes:
             yield _answered(sent, resource, name, host, state, match="-", destination="answers 404")
+
+
+def _beside(route: Any) -> Iterator[str]:
+    """Yield what happens to calls beside going to a destination: faults and mirrors."""
+    fault = first_fault((route,))
+    if fault is not None:
+        yield from fault_words(fault)
+    for mirror in mirrors_of(route.route):
+        yield mirror_words(mirror, cluster_words(mirror.cluster))
 
 
 def _answered(

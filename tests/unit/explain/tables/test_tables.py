@@ -161,6 +161,22 @@ def test_routes_say_what_is_redirected_to_https(tmp_path: Path) -> None:
     assert Filter(host="shop.example").lets_through(found[0])
 
 
+def test_routes_say_faults_and_mirrors(tmp_path: Path) -> None:
+    plain = "  - route:\n"
+    delay = "delay: {fixedDelay: 5s, percentage: {value: 10}}"
+    fault = f"{{{delay}, abort: {{httpStatus: 503, percentage: {{value: 50}}}}}}"
+    mirror = "{host: shop, subset: v2, port: {number: 80}}"
+    shop = MESH.replace(plain, f"  - fault: {fault}\n    mirror: {mirror}\n    route:\n")
+    (tmp_path / "mesh.yaml").write_text(shop, encoding="utf-8")
+    node = {"id": "sidecar~10.2.0.1~shop-1.default~default.svc.cluster.local"}
+    found = rows("routes", sent_to(mizzen.load(tmp_path), Proxy.from_node(node)), Filter(fqdn="shop.default"))
+    beside = "10 % are delayed by 5s; 50 % are answered with 503; 100 % mirrored to shop.default:80 v2"
+    assert [row.cells["DESTINATION"] for row in found if row.direction == "outbound"] == [
+        f"shop.default:80 v1; {beside}",
+        f"shop.default:80 v2; {beside}",
+    ]
+
+
 def test_endpoints_and_those_that_are_missing(sent: Sent) -> None:
     columns = ("ENDPOINT", "LOCALITY", "WEIGHT", "CLUSTER")
     assert cells(rows("endpoints", sent, Filter(fqdn="shop", port=80, subset="v1")), *columns) == [
