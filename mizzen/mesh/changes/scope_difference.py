@@ -99,7 +99,7 @@ class ScopeDifference:
     @property
     def found_from(self) -> frozenset[Fact]:
         """The facts from which the difference of two profiles was found."""
-        hosts = self.hosts.union(*(rule.hosts for rule in self.rules))
+        hosts = self.hosts.union(*(rule.hosts for rule in self.rules | self.leading))
         return frozenset([*map(Meant, hosts), *map(LeadingTo, self.hosts)])
 
     @property
