@@ -6,7 +6,7 @@ into a new large one. So a version costs some microseconds, and joining is rare.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from math import isqrt
 from typing import Any, Final, TypeVar, overload
 
@@ -46,17 +46,29 @@ class LayeredDict(Mapping[Key, Value]):
 
     @classmethod
     def over(
-        cls, base: LayeredDict[Key, Value], members: Mapping[Key, Value], removed: Iterable[Key] = ()
+        cls, base: LayeredDict[Key, Value], members: dict[Key, Value], removed: Collection[Key] = ()
     ) -> LayeredDict[Key, Value]:
         """Return `base` with `members` set and `removed` taken out. It always shares all of `base`: for many
-        mappings that differ little from a common one."""
-        changes: dict[Key, Any] = dict.fromkeys(filter(base.__contains__, removed), _GONE)
-        length = base._length - len(changes)
-        for key, value in members.items():
-            length += key in changes or key not in base
-            changes[key] = value
+        mappings that differ little from a common one. `members` must not change afterwards."""
+        changes: dict[Key, Any] = members
+        length = base._length
+        for key in members:
+            length += key not in base
+        gone = [key for key in removed if key in base and key not in members] if removed else ()
+        if gone:
+            changes = {**dict.fromkeys(gone, _GONE), **members}
         made = cls.__new__(cls)
-        made._base, made._changes, made._length = base, changes, length
+        made._base, made._changes, made._length = base, changes, length - len(gone)
+        made._token, made._history = object(), ()
+        return made
+
+    def rebased(self, base: LayeredDict[Key, Value]) -> LayeredDict[Key, Value]:
+        """Return what `over` returned, over a different base that has the same members for the keys that were
+        set and removed."""
+        below: Any = self._base
+        made = LayeredDict.__new__(LayeredDict)
+        made._base, made._changes = base, self._changes
+        made._length = self._length - below._length + base._length
         made._token, made._history = object(), ()
         return made
 
@@ -90,6 +102,8 @@ class LayeredDict(Mapping[Key, Value]):
             keys = self._since(other)
             if keys is None:
                 keys = other._since(self)
+            if keys is None and isinstance(self._base, LayeredDict):
+                keys = {*self._base.differing(other), *self._changes}
             if keys is None:
                 keys = (*self, *(key for key in other if key not in self))
         return [key for key in keys if self.get(key, _MISSING) is not other.get(key, _MISSING)]

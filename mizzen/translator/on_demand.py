@@ -265,9 +265,9 @@ class _OutboundOnDemand(OutboundResources):
         self._make(difference.services_of(Served) | difference.services_of(Pool))
         before = [*self.clusters.resources.values(), *self.endpoints.resources.values()]
         made = self.copy()
-        made.update(mesh)
+        step = made.update(mesh)
         after = [*made.clusters.resources.values(), *made.endpoints.resources.values()]
-        routes = {*made.routes.resources, *made.step.gone}
+        routes = {*made.routes.resources, *step.gone}
         before += [each for name in routes if (each := self.resource(type_urls.ROUTE, name)) is not None]
         before += self.listeners.resources.values()
         after += [*made.listeners.resources.values(), *made.routes.resources.values()]

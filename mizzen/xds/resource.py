@@ -1,6 +1,6 @@
 """A resource: one named piece of configuration, as bytes that all receivers share."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
@@ -50,13 +50,13 @@ class Resource:
         "__weakref__",
         "_fields",
         "_mark",
+        "_origins",
         "_value",
         "again",
         "aliases",
         "children",
         "empty",
         "name",
-        "origins",
         "ttl",
         "type_url",
         "version",
@@ -65,7 +65,6 @@ class Resource:
     type_url: str
     name: str
     version: str
-    origins: tuple[object, ...]
     ttl: timedelta | None
     aliases: tuple[str, ...]
     children: tuple[tuple[str, str], ...]
@@ -73,6 +72,7 @@ class Resource:
     again: "Resource | None"
     _fields: dict[str, bytes] | None
     _mark: int | None
+    _origins: tuple[object, ...] | Callable[[], tuple[object, ...]]
     _value: bytes | Iterable[bytes]
 
     def __init__(
@@ -107,7 +107,7 @@ class Resource:
         put(self, "name", name)
         put(self, "_value", value)
         put(self, "version", version or content_version(value, ttl, aliases))
-        put(self, "origins", origins)
+        put(self, "_origins", origins)
         put(self, "ttl", ttl)
         put(self, "aliases", aliases)
         put(self, "children", children)
@@ -163,16 +163,18 @@ class Resource:
         name: str,
         pieces: Iterable[bytes],
         version: str,
-        origins: tuple[object, ...] = (),
+        origins: tuple[object, ...] | Callable[[], tuple[object, ...]] = (),
     ) -> "Resource":
         """A resource whose serialised message is the concatenation of these pieces. They are joined anew at
         each use of the message, so that resources can share pieces: each iteration over `pieces` must yield
         the same.
 
-        `version` must change whenever a piece does. Type and name are checked as for any resource.
+        `version` must change whenever a piece does. `origins` may be a function that finds them, which is
+        called when they are first asked for. Type and name are checked as for any resource.
         """
-        made = cls(type_url, name, b"", version, origins)
+        made = cls(type_url, name, b"", version)
         _put(made, "_value", pieces)
+        _put(made, "_origins", origins)
         return made
 
     @classmethod
@@ -202,6 +204,21 @@ class Resource:
         """The serialised message."""
         value = self._value
         return value if isinstance(value, bytes) else b"".join(value)
+
+    @property
+    def pieces(self) -> Iterable[bytes]:
+        """What `joined` was given; of any other resource, the serialised message as the only piece."""
+        value = self._value
+        return (value,) if isinstance(value, bytes) else value
+
+    @property
+    def origins(self) -> tuple[object, ...]:
+        """What the owner wants back when a client rejects the resource."""
+        origins = self._origins
+        if callable(origins):
+            origins = origins()
+            _put(self, "_origins", origins)
+        return origins
 
     @property
     def mark(self) -> int:

@@ -232,6 +232,13 @@ class Collection(Mapping[str, Resource]):
         members = LayeredDict.over(below, over, gone)
         return Collection(self.type_url, members, total=total % _MODULUS)
 
+    def rebased(self, before: "Collection", below: "Collection") -> "Collection":
+        """What `below.overlaid` returns for arguments for which `before.overlaid` returned this collection.
+        No member that they name may differ between `before` and `below`.
+        """
+        members = self.resources.rebased(below.resources)
+        return Collection(self.type_url, members, total=(self._sum - before._sum + below._sum) % _MODULUS)
+
     def retaining(self, resources: Iterable[Resource]) -> "Collection":
         """This collection with some members of an earlier one; equal arguments give the same object."""
         wanted = frozenset(resources)

@@ -166,3 +166,12 @@ class EgressListener:
             change = VirtualHostsChange(before, port, names, self, contributes)
             found = self._virtual_hosts[key] = change.made(services, rules)
         return found
+
+    def hosts_concerned(
+        self, port: int, names: NamesKnownAs, services: Iterable[str], rules: Iterable[VirtualServiceRule]
+    ) -> set[str]:
+        """Return the hosts whose virtual hosts on a port a change of `services` and `rules` may concern,
+        whichever rules contribute, and the wildcards of rules that cover them."""
+        change = VirtualHostsChange(NO_VIRTUAL_HOSTS, port, names, self, self.imports)
+        hosts = set(change.concerned(services, rules))
+        return hosts.union(*map(self.wildcards_over, hosts))

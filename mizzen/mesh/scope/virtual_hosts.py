@@ -64,18 +64,20 @@ class VirtualHosts:
     """The virtual hosts of a port, immutable. No domain belongs to two of them.
 
     `by_host` has the virtual hosts of each host: one for each of its ports. `by_domain` has the host that
-    wants each domain, or the hosts if there are several.
+    wants each domain, or the hosts if there are several; `contested` has only these.
     """
 
-    __slots__ = ("__weakref__", "by_domain", "by_host")
+    __slots__ = ("__weakref__", "by_domain", "by_host", "contested")
 
     def __init__(
         self,
         by_host: LayeredDict[str, tuple[VirtualHost, ...]],
         by_domain: LayeredDict[str, str | tuple[str, ...]],
+        contested: LayeredDict[str, tuple[str, ...]],
     ) -> None:
         self.by_host = by_host
         self.by_domain = by_domain
+        self.contested = contested
 
     def served(self, host: str) -> list[VirtualHost]:
         """Return the virtual hosts of a host that own a domain."""
@@ -95,6 +97,11 @@ class VirtualHosts:
             )
         return found
 
+    def with_rivals(self, names: set[str]) -> set[str]:
+        """Return `names`, and the hosts that want a domain which one of the hosts among `names` wants too."""
+        rivals = [wanting for wanting in self.contested.values() if not names.isdisjoint(wanting)]
+        return names.union(*rivals)
+
     def serving(self, rules: AbstractSet[VirtualServiceRule]) -> set[VirtualServiceRule]:
         """Return the rules, of those given, that a virtual host that is served belongs to."""
         found = {
@@ -112,7 +119,7 @@ class VirtualHosts:
         return found
 
 
-NO_VIRTUAL_HOSTS: Final = VirtualHosts(LayeredDict(), LayeredDict())
+NO_VIRTUAL_HOSTS: Final = VirtualHosts(LayeredDict(), LayeredDict(), LayeredDict())
 
 
 class VirtualHostsChange:
@@ -137,6 +144,7 @@ class VirtualHostsChange:
         self._contributes = contributes
         self._hosts = before.by_host.edit()
         self._wanted = before.by_domain.edit()
+        self._contested = before.contested.edit()
         self._domains: dict[tuple[Service | str, int], Domains] = {}
         self._owners: dict[str, VirtualHost | None] = {}
         self._unregistered_host_ports: dict[VirtualServiceRule, tuple[int, ...]] = {}
@@ -150,7 +158,7 @@ class VirtualHostsChange:
         """
         contested: set[str] = set()
         unsettled: dict[str, None] = {}
-        for host in self._concerned(services, rules):
+        for host in self.concerned(services, rules):
             before, now = self._hosts.get(host, ()), self._claims(host)
             if len(before) == len(now) and all(map(VirtualHost.claims_as, before, now)):
                 continue
@@ -168,9 +176,9 @@ class VirtualHostsChange:
             self._settle(host)
         by_host, by_domain = self._hosts.finish(), self._wanted.finish()
         same = by_host is self._before.by_host and by_domain is self._before.by_domain
-        return self._before if same else VirtualHosts(by_host, by_domain)
+        return self._before if same else VirtualHosts(by_host, by_domain, self._contested.finish())
 
-    def _concerned(self, services: Iterable[str], rules: Iterable[VirtualServiceRule]) -> Iterable[str]:
+    def concerned(self, services: Iterable[str], rules: Iterable[VirtualServiceRule]) -> Iterable[str]:
         """Return the hosts whose virtual hosts may change: changed hosts, hosts of changed rules, and all
         hosts of the rules over a changed service, as unregistered hosts are only on ports of services."""
         moved = dict.fromkeys(services)
@@ -257,7 +265,7 @@ class VirtualHostsChange:
             left = tuple(each for each in _hosts(self._wanted[domain]) if each != host)
             if left:
                 shared.add(domain)
-                self._wanted.put(domain, left[0] if len(left) == 1 else left)
+                self._want(domain, left)
             else:
                 self._wanted.discard(domain)
         for domain in come:
@@ -265,8 +273,16 @@ class VirtualHostsChange:
             if wanting != host:
                 shared.add(domain)
                 if domain not in gone:
-                    self._wanted.put(domain, (*_hosts(wanting), host))
+                    self._want(domain, (*_hosts(wanting), host))
         return shared
+
+    def _want(self, domain: str, hosts: tuple[str, ...]) -> None:
+        if len(hosts) == 1:
+            self._wanted.put(domain, hosts[0])
+            self._contested.discard(domain)
+        else:
+            self._wanted.put(domain, hosts)
+            self._contested.put(domain, hosts)
 
     def _settle(self, host: str) -> None:
         """Assign to the virtual hosts of a host the domains that they own."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
@@ -80,13 +81,16 @@ class _Pieces(Iterable[bytes]):
 
     __slots__ = ("_hosts", "_start")
 
-    def __init__(self, start: bytes, *hosts: Sequence[EncodedVirtualHost]) -> None:
+    def __init__(self, start: bytes, hosts: Sequence[EncodedVirtualHost]) -> None:
         self._start = start
         self._hosts = hosts
 
     def __iter__(self) -> Iterator[bytes]:
-        hosts = chain.from_iterable(self._hosts)
-        return iter([self._start, *[piece for host in hosts for piece in (host.start, host.routes)]])
+        return _joined(self._start, self._hosts)
+
+
+def _joined(start: bytes, hosts: Iterable[EncodedVirtualHost]) -> Iterator[bytes]:
+    return iter([start, *[piece for host in hosts for piece in (host.start, host.routes)]])
 
 
 def route_configuration_resource(
@@ -112,15 +116,76 @@ def port_configuration_resource(
     that it touches. The sum identifies the hosts: it does not depend on the division into chunks, and the
     names determine the order.
     """
-    start = encode(head)
-    chunks = sorted_hosts.of_chunks(_Summary.of)
-    total = sum([chunk.digests for chunk in chunks]) % _MODULUS
-    version = _version(start, (total, *[host.digest for host in others]))
-    places: dict[int, tuple[Origin, ...]] = {}
-    for chunk in chunks:
-        places.update(chunk.places)
-    origins = tuple(chain.from_iterable(places.values()))
-    return Resource.joined(ROUTE, head.name, _Pieces(start, sorted_hosts, others), version, origins)
+    total = sum([chunk.digests for chunk in sorted_hosts.of_chunks(_Summary.of)])
+    return PortPieces(encode(head), sorted_hosts, others, total).resource(head.name)
+
+
+class Substitution(NamedTuple):
+    """The virtual hosts that the RouteConfiguration of a port has for some proxies: `come` instead of `gone`,
+    and `others` after them; None if these are the same."""
+
+    gone: tuple[EncodedVirtualHost, ...]
+    come: tuple[EncodedVirtualHost, ...]
+    others: tuple[EncodedVirtualHost, ...] | None = None
+
+
+def substituted(below: Resource, substitution: Substitution) -> Resource:
+    """Return the RouteConfiguration `below` with other virtual hosts, which costs only these."""
+    pieces = below.pieces
+    assert isinstance(pieces, PortPieces)
+    return pieces.substituted(substitution).resource(below.name)
+
+
+class PortPieces(Iterable[bytes]):
+    """The bytes of the RouteConfiguration of a port, and what its version is made from: `total` is the sum of
+    the digests of its virtual hosts without `others`."""
+
+    __slots__ = ("_hosts", "_start", "_substitution", "_total", "others")
+
+    def __init__(
+        self,
+        start: bytes,
+        hosts: ChunkedSequence[EncodedVirtualHost],
+        others: tuple[EncodedVirtualHost, ...],
+        total: int,
+        substitution: Substitution | None = None,
+    ) -> None:
+        self._start = start
+        self._hosts = hosts
+        self._total = total
+        self._substitution = substitution
+        self.others = others
+
+    @property
+    def hosts(self) -> ChunkedSequence[EncodedVirtualHost]:
+        """The virtual hosts without `others`."""
+        instead = self._substitution
+        if instead is None:
+            return self._hosts
+        # By name: the configuration may have kept equal hosts that were encoded before.
+        gone = [self._hosts.find(host.name, _by_name) for host in instead.gone]
+        return self._hosts.updated(gone, instead.come, _by_name)
+
+    def substituted(self, substitution: Substitution) -> PortPieces:
+        """Return the pieces with a substitution; these have none."""
+        total = self._total + sum([host.digest for host in substitution.come])
+        total -= sum([host.digest for host in substitution.gone])
+        others = self.others if substitution.others is None else substitution.others
+        return PortPieces(self._start, self._hosts, others, total, substitution)
+
+    def resource(self, name: str) -> Resource:
+        """Return the RouteConfiguration."""
+        digests = (self._total % _MODULUS, *[host.digest for host in self.others])
+        return Resource.joined(ROUTE, name, self, _version(self._start, digests), self._origins)
+
+    def _origins(self) -> tuple[Origin, ...]:
+        places: dict[int, tuple[Origin, ...]] = {}
+        for chunk in self.hosts.of_chunks(_Summary.of):
+            places.update(chunk.places)
+        return tuple(chain.from_iterable(places.values()))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return _joined(self._start, (*self.hosts, *self.others))
 
 
 class _Summary(NamedTuple):
@@ -134,6 +199,9 @@ class _Summary(NamedTuple):
     def of(hosts: Sequence[EncodedVirtualHost]) -> _Summary:
         places = [host.places for host in hosts]
         return _Summary(sum([host.digest for host in hosts]), dict(zip(map(id, places), places, strict=True)))
+
+
+_by_name = attrgetter("name")
 
 
 def _version(start: bytes, digests: Iterable[int]) -> str:

@@ -6,12 +6,13 @@ objects and bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from envoy.config.route.v3 import route_components_pb2
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from mizzen.xds.resource import Resource
 
 Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +82,84 @@ class PortRoutes:
         return frozenset(rule for rule in found if rule is not None)
 
 
+class PortOverlay(NamedTuple):
+    """The routes of a port for some proxies, as what differs from the routes `below` that most have."""
+
+    by_host: _Over[str, tuple[VirtualHost, ...]]
+    by_domain: _Over[str, str | tuple[str, ...]]
+    contested: _Over[str, tuple[str, ...]]
+    rules: _Over[VirtualServiceRule, RuleRoutes]
+    silent: frozenset[VirtualServiceRule]
+    not_silent: frozenset[VirtualServiceRule]
+    labelled: LayeredDict[ConfigKey, VirtualServiceRule]
+    gone: tuple[EncodedVirtualHost, ...]
+    come: tuple[EncodedVirtualHost, ...]
+
+    @classmethod
+    def between(cls, below: PortRoutes, made: PortRoutes) -> PortOverlay:
+        """Return what makes `made` of `below`."""
+        gone, come = below.encoded.differing(made.encoded)
+        said = {(each.name, each.digest, each.places) for each in gone}
+        said.intersection_update([(each.name, each.digest, each.places) for each in come])
+        return cls(
+            _Over.between(below.hosts.by_host, made.hosts.by_host),
+            _Over.between(below.hosts.by_domain, made.hosts.by_domain),
+            _Over.between(below.hosts.contested, made.hosts.contested),
+            _Over.between(below.rules, made.rules),
+            made.silent - below.silent,
+            below.silent - made.silent,
+            made.labelled,
+            *(
+                tuple(
+                    sorted(
+                        (one for one in each if (one.name, one.digest, one.places) not in said), key=_by_name
+                    )
+                )
+                for each in (gone, come)
+            ),
+        )
+
+    def on(self, below: PortRoutes) -> PortRoutes:
+        """Return the routes. `below` may be later ones than the overlay was made for, if no name was touched
+        that the overlay reads (`Routing.touched`)."""
+        hosts = below.hosts
+        if self.by_host or self.by_domain:
+            hosts = VirtualHosts(
+                self.by_host.on(hosts.by_host),
+                self.by_domain.on(hosts.by_domain),
+                self.contested.on(hosts.contested),
+            )
+        return PortRoutes(
+            hosts,
+            (below.silent | self.silent) - self.not_silent,
+            self.labelled,
+            self.rules.on(below.rules),
+            below.encoded.updated(self.gone, self.come, _by_name),
+        )
+
+    def names(self, on: PortRoutes, apart: ScopeDifference) -> set[str]:
+        """Return the names that the overlay reads; `on` are the routes with it. `apart` is the difference of
+        the two kinds of proxies."""
+        served = (each for host in self.by_host for each in on.hosts.by_host.get(host, ()))
+        owners = (each.rule for each in served if each.rule is not None)
+        rules = chain(apart.rules, apart.leading, self.rules, owners)
+        names = {*apart.hosts, *self.by_host, *self.by_domain}.union(*[rule.hosts for rule in rules])
+        return on.hosts.with_rivals(names)
+
+
+class _Over(dict[Key, Value | None], Generic[Key, Value]):
+    """What differs in a mapping from the one below it; None for a removed key."""
+
+    @classmethod
+    def between(cls, below: LayeredDict[Key, Value], made: LayeredDict[Key, Value]) -> _Over[Key, Value]:
+        return cls({key: made.get(key) for key in made.differing(below)})
+
+    def on(self, below: LayeredDict[Key, Value]) -> LayeredDict[Key, Value]:
+        removed = [key for key, value in self.items() if value is None]
+        members = {key: value for key, value in self.items() if value is not None}
+        return LayeredDict.over(below, members, removed)
+
+
 def _silent(
     listener: EgressListener, rules: Iterable[VirtualServiceRule], contributes: Contributes
 ) -> frozenset[VirtualServiceRule]:
@@ -99,24 +179,26 @@ class CachedRoutes:
     parts are dropped at once.
     """
 
-    def __init__(self) -> None:
-        self._ports: LayeredDict[Routed, PortRoutes] = LayeredDict()
+    def __init__(self, ports: Mapping[Routed, PortRoutes] | None = None) -> None:
+        self._ports: LayeredDict[Routed, PortRoutes] = LayeredDict(ports)
         self._made: LayeredDict[str, tuple[object, object, Resource]] = LayeredDict()
 
-    def following(
-        self, difference: ScopeDifference, routing: Routing, only: Container[Routed] | None = None
-    ) -> CachedRoutes:
+    def following(self, difference: ScopeDifference, routing: Routing) -> CachedRoutes:
         """Return the parts for `routing`, whose scope differs by `difference`. Ports without changes keep
-        their routes. With `only`, the result is valid only for these ports, so do not ask for any other."""
+        their routes."""
         made = CachedRoutes()
         if not difference.everything:
             ports = self._ports.edit()
             for fact in difference.routed:
                 previous = self._ports.get(fact)
-                if previous is not None and (only is None or fact in only):
+                if previous is not None:
                     ports.put(fact, routing.changed_port(previous, difference, fact))
             made._ports, made._made = ports.finish(), self._made
         return made
+
+    def get(self, fact: Routed) -> PortRoutes | None:
+        """Return the routes of a port, if they were asked for before."""
+        return self._ports.get(fact)
 
     def port(self, fact: Routed, routing: Routing) -> PortRoutes:
         """Return the routes of a port of an egress listener."""
@@ -125,17 +207,6 @@ class CachedRoutes:
             found = routing.port_from_nothing(fact)
             self._ports = self._ports.updated({fact: found})
         return found
-
-    def with_ports(self, facts: AbstractSet[Routed], others: Callable[[], CachedRoutes]) -> CachedRoutes:
-        """Return a copy that has the routes of these ports. Missing ones are taken from `others()`."""
-        missing = [fact for fact in facts if fact not in self._ports]
-        if not missing:
-            return self
-        found = others()._ports
-        made = CachedRoutes()
-        made._made = self._made
-        made._ports = self._ports.updated({fact: found[fact] for fact in missing if fact in found})
-        return made
 
     def configuration(
         self, name: str, encoded: object, catch_all: object, build: Callable[[], Resource]
@@ -202,6 +273,23 @@ class Routing:
         concerned = {*hosts.by_host.differing(previous.hosts.by_host), *hosts.hosts_of(moved)}
         concerned.update(_common(difference.hosts, hosts.by_host))
         return self._with(previous, hosts, concerned, rules, routed)
+
+    def touched(
+        self, before: PortRoutes, after: PortRoutes, difference: ScopeDifference, fact: Routed
+    ) -> set[str]:
+        """Return the names that a change of a port touches: hosts, and domains that other hosts want now.
+
+        Two changes of a port that touch no name in common come out alike in any order, whichever rules
+        contribute. So what labels decide about a port holds after a change that touches nothing of it.
+        """
+        listener = self.scope.egress_listeners[fact.position]
+        rules = difference.rules | before.labelled_until(listener.labelled_rules)
+        hosts = listener.hosts_concerned(fact.number, self._names, difference.services, rules)
+        hosts |= difference.hosts
+        for each in (before.hosts, after.hosts):
+            hosts |= each.hosts_of(rules | difference.leading)
+        names = {*hosts, *after.hosts.by_domain.differing(before.hosts.by_domain)}
+        return before.hosts.with_rivals(names) | after.hosts.with_rivals(names)
 
     def _with(
         self,

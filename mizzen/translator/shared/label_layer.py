@@ -23,7 +23,8 @@ from mizzen.mesh.services.registry import ServiceKey
 from mizzen.persistent import LayeredDict
 from mizzen.translator.clusters.service_resources import ServiceResources
 from mizzen.translator.listeners.outbound import PortListeners
-from mizzen.translator.routes.port_routes import CachedRoutes
+from mizzen.translator.routes.encoding import PortPieces, Substitution
+from mizzen.translator.routes.port_routes import CachedRoutes, PortOverlay, PortRoutes
 from mizzen.translator.shared.alike_listeners import AlikeListeners
 from mizzen.translator.shared.label_rules import LabelRules, labels_apart
 from mizzen.translator.shared.laid_over import NOTHING_LAID_OVER
@@ -50,12 +51,20 @@ class Listened:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The dependency on the shared route configurations that read the routes of a port."""
+    """The dependency on which shared route configurations read the routes of a port."""
 
     fact: Routed
 
 
-Read = Fact | Listened | Fetched | MentionedLabel | Sum | str
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The dependency on a host or domain of a port (`Routing.touched`)."""
+
+    fact: Routed
+    name: str
+
+
+Read = Fact | Listened | Fetched | Touched | MentionedLabel | Sum | str
 """What a layer depends on: facts, shared resources, rules that mention a label, and the names of its route
 configurations."""
 
@@ -94,7 +103,8 @@ class LabelLayer:
         self._listened: frozenset[Fact] = frozenset()
         self._fetched: dict[str, Routed] = {}
         self._own: dict[str, Routed] = {}
-        self._cached = CachedRoutes()
+        self._ports_over: dict[Routed, PortOverlay] = {}
+        self._touching: dict[Routed, set[str]] = {}
         self._services: dict[ServiceKey, _Service] = {}
         self._added_up: tuple[object, object] | None = None
         self.read: frozenset[Read] = frozenset()
@@ -111,6 +121,7 @@ class LabelLayer:
         found: set[Read] = {*self._labels, *self._listened, *self._found_from, *self._fetched}
         found.update(map(Listened, self._apart.facts))
         found.update(map(Fetched, self._apart.routed))
+        found.update(Touched(fact, name) for fact, names in self._touching.items() for name in names)
         found.update(fact(key) for key in self._services for fact in (Served, Pool))
         if self._services:
             found.add(Sum.SECRETS)
@@ -121,7 +132,10 @@ class LabelLayer:
     def parts(self, name: str = "") -> OutboundParts:
         """Return the parts of all listeners and of one route configuration."""
         ports = LayeredDict.over(self._shared.ports, self._ports)
-        cached = self._cached if name in self._fetched else self._shared.cached
+        fact, cached = self._fetched.get(name), self._shared.cached
+        if fact is not None:
+            below, over = cached.get(fact), self._ports_over.get(fact)
+            cached = CachedRoutes({fact: over.on(below)} if below is not None and over is not None else {})
         return OutboundParts(ports, self._builder, cached)
 
     def update(self, rules: LabelRules, step: Step | None, alike: AlikeListeners) -> None:
@@ -151,8 +165,12 @@ class LabelLayer:
             self._follow(builder, step, names, self._fetched.keys() - names.keys())
             self.read = self._found_read()
         else:
-            names = {name: fact for name, fact in step.routes.items() if fact in self._apart.facts}
-            self._follow(builder, step, names, (step.gone | step.routes.keys()) - names.keys())
+            moved = step.gone | step.come.keys()
+            names = {name: fact for name, fact in step.come.items() if fact in self._apart.facts}
+            names.update(
+                {name: fact for name, fact in self._fetched.items() if fact in changed and name not in moved}
+            )
+            self._follow(builder, step, names, moved - names.keys())
 
     def _chooses_anew(self, hosts: frozenset[str], changed: AbstractSet[Fact]) -> bool:
         """Return whether the DestinationRules of `hosts` may differ from before. They are different ones than
@@ -181,9 +199,13 @@ class LabelLayer:
         own = self._own = {name: fact for name, fact in fetched.items() if name not in shared.routes}
         # The shared listeners may also change while those of the layer stay the same.
         below = (shared.readers.read_by(number) for number in built)
-        self._listened = frozenset[Fact](own.values()).union(*below, *(each.read for each in built.values()))
-        self._fetched, self._cached = {}, CachedRoutes()
-        self._lay_routes(builder, {**own, **builder.reading(ports, apart)}, ())
+        proxy = builder.scope.egress_proxy
+        of_proxy = () if proxy is None else (Meant(proxy.host),)
+        self._listened = frozenset[Fact](own.values()).union(
+            of_proxy, *below, *(each.read for each in built.values())
+        )
+        self._fetched, self._ports_over, self._touching = {}, {}, {}
+        self._lay_routes(builder, {**own, **builder.reading(ports, apart)}, (), None)
         self._add_up()
         self.read = self._found_read()
 
@@ -199,19 +221,19 @@ class LabelLayer:
                 self._lay_services(builder, touched)
         gone = self._fetched.keys() & gone
         if gone or names:
+            read_before = dict(self._fetched), dict(self._touching)
             if gone:
                 self._forget_routes(gone)
-            self._cached = self._cached.following(changed, builder.routing)
-            known = not gone and names.items() <= self._fetched.items()
-            self._lay_routes(builder, names, gone)
-            if not known:
+            self._lay_routes(builder, names, gone, step)
+            if read_before != (self._fetched, self._touching):
                 self.read = self._found_read()
         self._add_up()
 
     def _forget_routes(self, names: Iterable[str]) -> None:
         ports = {self._fetched.pop(name) for name in names}
-        ports.difference_update(self._fetched.values())
-        self._cached = self._cached.without(names, ports)
+        for fact in ports.difference(self._fetched.values()):
+            self._ports_over.pop(fact, None)
+            self._touching.pop(fact, None)
 
     def _lay_services(self, builder: OutboundBuilder, touched: Iterable[ServiceKey]) -> None:
         """Build the resources of the services `touched`; those of all other services stay."""
@@ -224,6 +246,7 @@ class LabelLayer:
         ]
         services.update({each.made.service.key: each for each in now})
         clusters = laid.clusters.updated(
+            shared.profile,
             shared.clusters,
             [one for each in now for one in each.made.all_clusters],
             [one.name for each in now for one in each.below.all_clusters],
@@ -231,6 +254,7 @@ class LabelLayer:
             memo,
         )
         endpoints = laid.endpoints.updated(
+            shared.profile,
             shared.endpoints,
             [one for each in now for one in each.made.all_assignments],
             [one.name for each in now for one in each.below.all_assignments],
@@ -245,7 +269,7 @@ class LabelLayer:
         shared, laid = self._shared, self.laid
         below = [shared.ports[number] for number in self._ports if number in shared.ports]
         names = [spec.name for each in below for spec in each.specs.values()]
-        listeners = laid.listeners.updated(shared.listeners, made, names, (), builder.memo)
+        listeners = laid.listeners.updated(shared.profile, shared.listeners, made, names, (), builder.memo)
         self._added_up, self.laid = None, laid._replace(listeners=listeners)
 
     def _add_up(self) -> None:
@@ -273,13 +297,56 @@ class LabelLayer:
         ports = LayeredDict.over(self._shared.ports, self._ports)
         return tuple([found for number in sorted(ports) for found in ports[number].diagnostics])
 
-    def _lay_routes(self, builder: OutboundBuilder, names: Mapping[str, Routed], gone: Iterable[str]) -> None:
-        routing, facts = builder.routing, set(names.values())
-        # The first time, a port starts from the shared routes.
-        cached = self._cached = self._cached.with_ports(
-            facts, lambda: self._shared.cached.following(self._apart, routing, facts)
-        )
+    def _lay_routes(
+        self, builder: OutboundBuilder, names: Mapping[str, Routed], gone: Iterable[str], step: Step | None
+    ) -> None:
+        """Build the route configurations `names`, after `step` or from nothing."""
+        ports = {}
+        for fact in set(names.values()):
+            below = self._shared.cached.get(fact)
+            if below is not None:
+                port = ports[fact] = self._port(builder, fact, below, step)
+                over = self._ports_over[fact] = PortOverlay.between(below, port)
+                self._touching[fact] = over.names(port, self._apart)
         self._fetched.update(names)
-        made = [builder.route_configuration(name, fact, cached) for name, fact in names.items()]
-        routes = self.laid.routes.updated(self._shared.routes, made, (), gone, builder.memo)
+        made: list[Resource] = []
+        substitutions: dict[str, Substitution] = {}
+        for name, fact in names.items():
+            substitution = self._substitution(builder, name, fact, ports)
+            if substitution is None:
+                made.append(builder.route_configuration(name, fact, CachedRoutes(ports)))
+            else:
+                substitutions[name] = substitution
+        shared, memo = self._shared, builder.memo
+        routes = self.laid.routes.updated(shared.profile, shared.routes, made, (), gone, memo, substitutions)
         self.laid = self.laid._replace(routes=routes)
+
+    def _substitution(
+        self, builder: OutboundBuilder, name: str, fact: Routed, ports: Mapping[Routed, PortRoutes]
+    ) -> Substitution | None:
+        """Return the virtual hosts of a route configuration that differ from the shared one; None if that is
+        not the one of a port."""
+        covered, over = self._shared.routes.get(name), self._ports_over.get(fact)
+        if over is None or covered is None or not isinstance(pieces := covered.pieces, PortPieces):
+            return None
+        takes_all = ports[fact].hosts.owner("*") is not None
+        if takes_all == (not pieces.others):
+            return Substitution(over.gone, over.come)
+        whole = builder.route_configuration(name, fact, CachedRoutes(ports)).pieces
+        assert isinstance(whole, PortPieces)
+        return Substitution(over.gone, over.come, whole.others)
+
+    def _port(
+        self, builder: OutboundBuilder, fact: Routed, below: PortRoutes, step: Step | None
+    ) -> PortRoutes:
+        """Return the routes of a port. `below` are the shared ones. They go on from the routes before `step`,
+        which had what is laid over the shared ones of that time; at first, from `below`."""
+        over = self._ports_over.get(fact)
+        before = None if step is None else step.before.get(fact)
+        if step is None or over is None or before is None:
+            return (
+                builder.routing.changed_port(below, self._apart, fact) if fact in self._apart.facts else below
+            )
+        if before is below:
+            return over.on(below)
+        return builder.routing.changed_port(over.on(before), step.difference, fact)

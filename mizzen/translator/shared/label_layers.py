@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from mizzen.incremental import Readers
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.translator.shared.alike_listeners import AlikeListeners
-from mizzen.translator.shared.label_layer import Fetched, LabelLayer, Listened, Read, Sum
+from mizzen.translator.shared.label_layer import Fetched, LabelLayer, Listened, Read, Sum, Touched
 from mizzen.translator.shared.label_rules import LabelRules
 from mizzen.translator.shared.laid_over import LaidOver
 from mizzen.translator.shared.outbound import OutboundResources, Step
@@ -30,6 +30,8 @@ class LabelLayers(Generic[Key]):
         self._alike = AlikeListeners(rules)
         self._layers: dict[Key, LabelLayer] = {}
         self._readers: Readers[Read, Key] = Readers()
+        self._reads: dict[Key, frozenset[Read]] = {}
+        """What layers read, where the index does not have it yet."""
         # The step that each outdated layer is missing; None: several steps, or unknown ones.
         self._behind: dict[Key, Step | None] = {}
 
@@ -52,29 +54,40 @@ class LabelLayers(Generic[Key]):
         """The layers that are not up to date with the shared resources."""
         return tuple(self._behind)
 
-    def note_step(self, rules: LabelRules) -> None:
-        """Mark the layers that the last step of the shared resources concerns; `rules` are the new mesh's."""
+    def note_step(self, step: Step, rules: LabelRules) -> None:
+        """Mark the layers that a step of the shared resources concerns; `rules` are the new mesh's."""
         shared, before = self._shared, (self._rules, self._sums)
         self._rules, self._sums = rules, (shared.secrets_of, shared.diagnostics)
         self._alike = AlikeListeners(rules)
-        step = shared.step
-        changed: set[Read] = {*step.difference.facts, *step.gone, *step.routes}
-        changed.update(map(Fetched, step.routes.values()))
+        behind, self._behind = self._behind, dict.fromkeys(self._layers)  # if this fails
+        changed: set[Read] = {*step.difference.facts, *step.gone, *step.come}
+        changed.update(map(Fetched, step.come.values()))
         changed.update(map(Listened, step.listened))
+        if self._layers:
+            changed.update(self._touched(step))
         changed.update(rules.labels_since(before[0]))
         changed.update(
             [each for each, was, now in zip(Sum, before[1], self._sums, strict=True) if was is not now]
         )
+        self._readers, self._reads = self._readers.reading(self._reads), {}
         concerned = self._layers if step.difference.everything else self._readers.of(changed)
-        for key in concerned:
-            self._behind[key] = None if key in self._behind else step
+        behind.update({key: None if key in behind else step for key in concerned})
+        self._behind = behind
+
+    def _touched(self, step: Step) -> Iterator[Touched]:
+        routing = self._shared.builder.routing
+        for fact in step.difference.routed:
+            before, after = step.before.get(fact), self._shared.cached.get(fact)
+            if before is not None and after is not None:
+                for name in routing.touched(before, after, step.difference, fact):
+                    yield Touched(fact, name)
 
     def bring(self, key: Key, profile: OutboundProfile) -> LaidOver:
         """Return the layer for the proxies of a profile, up to date with the shared resources."""
         layer = self._layers.get(key)
         if layer is None:
             layer = self._layers[key] = LabelLayer(self._shared, profile, self._rules, self._alike)
-            self._readers = self._readers.reading({key: layer.read})
+            self._reads[key] = layer.read
         elif key in self._behind:
             # If the update fails, the layer must be built again.
             step, self._behind[key] = self._behind[key], None
@@ -82,11 +95,11 @@ class LabelLayers(Generic[Key]):
             layer.update(self._rules, step, self._alike)
             del self._behind[key]
             if layer.read is not before:
-                self._readers = self._readers.reading({key: layer.read})
+                self._reads[key] = layer.read
         return layer.laid
 
     def forget(self, key: Key) -> None:
         """Forget a layer, if there is one."""
         if self._layers.pop(key, None) is not None:
             self._behind.pop(key, None)
-            self._readers = self._readers.reading({key: frozenset()})
+            self._reads[key] = frozenset()

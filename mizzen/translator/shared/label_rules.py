@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from typing import Final
 
 from mizzen.mesh.hosts import is_wildcard
@@ -25,7 +27,7 @@ class Telling:
     """The rules that distinguish two proxies with different labels: VirtualServices, and the hosts of
     DestinationRules."""
 
-    virtual_services: tuple[VirtualServiceRule, ...]
+    virtual_services: frozenset[VirtualServiceRule]
     destination_hosts: frozenset[str]
 
 
@@ -90,14 +92,20 @@ class LabelRules:
 
     def telling(self, namespace: str, labels: frozenset[MentionedLabel]) -> Telling:
         """Return the rules that distinguish two profiles of a namespace that differ in these labels."""
+        mentioning = chain.from_iterable([self._mentioning.get(label, ()) for label in labels])
         return Telling(
-            tuple(
-                rule
-                for rule in self._virtual_services.values()
-                if not labels.isdisjoint(rule.source_labels) and is_visible(rule.seen_by, namespace)
-            ),
+            frozenset([rule for rule in mentioning if is_visible(rule.seen_by, namespace)]),
             frozenset(self._destination_hosts(labels, namespace)),
         )
+
+    @cached_property
+    def _mentioning(self) -> Mapping[MentionedLabel, list[VirtualServiceRule]]:
+        """The VirtualServices that mention each label."""
+        found: dict[MentionedLabel, list[VirtualServiceRule]] = {}
+        for rule in self._virtual_services.values():
+            for label in rule.source_labels:
+                found.setdefault(label, []).append(rule)
+        return found
 
     def _destination_hosts(self, labels: frozenset[MentionedLabel], namespace: str) -> Iterator[str]:
         for key, (seen_by, mentioned) in self._destination_rules.items():

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.incremental import Readers
-from mizzen.mesh.changes.scope_difference import NOTHING_DIFFERS, ScopeDifference
+from mizzen.mesh.changes.scope_difference import ScopeDifference
 from mizzen.mesh.facts import Fact, Pool, Routed, Served
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
@@ -49,12 +49,14 @@ _Fetched = dict[str, Routed]
 
 class Step(NamedTuple):
     """One update, for the layers over the resources: the difference, the facts that are read for other
-    listeners now, the names of the route configurations that were built, and of those that were removed."""
+    listeners now, the route configurations that listeners newly fetch, the names of those that none fetches
+    any more, and the parts of all before the update."""
 
     difference: ScopeDifference
     listened: frozenset[Fact]
-    routes: Mapping[str, Routed]
+    come: Mapping[str, Routed]
     gone: AbstractSet[str]
+    before: CachedRoutes
 
 
 class OutboundResources:
@@ -77,7 +79,6 @@ class OutboundResources:
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self.cached = CachedRoutes()
         self.gateway_routes = CachedGatewayRoutes()
-        self.step = Step(NOTHING_DIFFERS, frozenset(), {}, frozenset())
         self.clusters = Collection(type_urls.CLUSTER, {})
         self.endpoints = Collection(type_urls.ENDPOINT, {})
         self.listeners = Collection(type_urls.LISTENER, {})
@@ -120,13 +121,14 @@ class OutboundResources:
         """The parts of the resources, to find their origins."""
         return OutboundParts(self.ports, self.builder, self.cached)
 
-    def update(self, mesh: Mesh) -> None:
+    def update(self, mesh: Mesh) -> Step:
         """Update all resources to `mesh`, which has the same settings. After an exception, the resources are
         those of the mesh before."""
         made, difference = copy(self), self.difference(mesh)
         made.builder = OutboundBuilder(mesh, self.profile, self.builder.hosts, self.builder.memo)
-        made._follow(difference, self.builder)
+        step = made._follow(difference, self.builder)
         vars(self).update(vars(made))
+        return step
 
     def advance(self, mesh: Mesh) -> None:
         """Go over to `mesh`, which must not differ in anything that concerns sidecars of the profile
@@ -138,27 +140,27 @@ class OutboundResources:
         after = mesh.scope(self.profile)
         return ScopeDifference.between(self.scope, after, mesh.difference(self.mesh), mesh)
 
-    def _follow(self, difference: ScopeDifference, before: OutboundBuilder) -> None:
+    def _follow(self, difference: ScopeDifference, before: OutboundBuilder) -> Step:
         """Build the resources again that read facts which differ; `before` built the current ones."""
         self._update_clusters(difference.services_of(Served), difference.services_of(Pool))
         if self.profile.is_router:
             self.gateway_routes.note(difference)
-            return
+            return Step(difference, frozenset(), {}, frozenset(), self.cached)
         ports = None
         if difference.everything:
             self._update_static_clusters()
         else:
             ports = self.readers.of(difference.facts) | difference.called
         readers = self.readers
-        names, gone = self._update_listeners(ports, before)
-        names.update(self.builder.reading(self.ports, difference))
+        come, gone = self._update_listeners(ports, before)
+        names = {**come, **self.builder.reading(self.ports, difference)}
         unread = set(gone.values())
         unread.difference_update(self.builder.routed_on(self.ports, unread).values())
-        cached = self.cached.without(gone, unread)
-        self.cached = cached.following(difference, self.builder.routing)
+        cached = self.cached
+        self.cached = cached.without(gone, unread).following(difference, self.builder.routing)
         self._update_routes(names, gone)
         listened = frozenset(self.readers.differing(readers))
-        self.step = Step(difference, listened, names, gone.keys())
+        return Step(difference, listened, come, gone.keys(), cached)
 
     def copy(self) -> OutboundResources:
         """Return a copy that can be updated separately."""

@@ -11,7 +11,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.incremental import Database, Lookup, Query, Table
+from mizzen.incremental import Database, Lookup, Table
 from mizzen.mesh.changes.named_difference import NamedDifference
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.scope.reach import Reach, Reaches
@@ -20,7 +20,7 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.shared.label_layers import LabelLayers
 from mizzen.translator.shared.label_rules import LabelRules
-from mizzen.translator.shared.laid_over import NOTHING_LAID_OVER, LaidOver
+from mizzen.translator.shared.laid_over import LaidOver
 from mizzen.translator.shared.outbound import OutboundResources
 from mizzen.translator.shared.part_origins import OutboundParts
 from mizzen.translator.shared.resources import ClassResources, SharedResources
@@ -93,7 +93,6 @@ class ProxyClasses:
         self._settings = Table[ProxyClass, _Settings](database, "settings of a class of proxies")
         self._secrets = Table[ProxyClass, SecretNames](database, "secrets of a class of proxies")
         self._laid_secrets = Table[ProxyClass, SecretNames | None](database, "secrets of proxies with labels")
-        self._resources = Query(database, "resources of a class", self._resources_of)
         self._wider: Lookup[LabelRules, OutboundProfile, OutboundProfile] = Lookup(
             database, "profile without labels", self._rules, LabelRules.shared_profile
         )
@@ -122,9 +121,12 @@ class ProxyClasses:
         """Return the shared resources without layers."""
         return self._shared[proxy_class.whole]
 
-    def resources(self, proxy_class: ProxyClass) -> ClassResources:
+    def resources(self, proxy_class: ProxyClass) -> SharedResources | ClassResources:
         """Return the resources that all proxies of a class are sent."""
-        return self._resources(proxy_class)
+        wider = proxy_class.wider
+        if wider is None:
+            return self._shared[proxy_class]
+        return self._laid[proxy_class].on(self._shared[wider], self._memo)
 
     def settings(self, proxy_class: ProxyClass) -> _Settings:
         """Return the Sidecar of a class, and the mesh's configuration with the ProxyConfig of its proxies."""
@@ -134,17 +136,6 @@ class ProxyClasses:
         """Return the names of the secrets that the resources of a class refer to."""
         laid = None if proxy_class.wider is None else self._laid_secrets[proxy_class]
         return self._secrets[proxy_class.whole] if laid is None else laid
-
-    def _resources_of(self, proxy_class: ProxyClass) -> ClassResources:
-        shared = self.whole(proxy_class)
-        over = NOTHING_LAID_OVER if proxy_class.wider is None else self._laid[proxy_class]
-        return ClassResources(
-            over.clusters.on(shared.clusters),
-            over.endpoints.on(shared.endpoints),
-            over.listeners.on(shared.listeners),
-            over.routes.on(shared.routes),
-            shared.diagnostics if over.diagnostics is None else over.diagnostics,
-        )
 
     # Incremental updates.
 
@@ -190,7 +181,7 @@ class ProxyClasses:
         for live in self._live.values():
             live.unused += 1
         unused = [proxy_class for proxy_class, live in self._live.items() if live.unused > _UNUSED_UPDATES]
-        unused += [each for each in self._layered if each not in read_over]
+        unused += self._layered.keys() - read_over
         if relabelled:
             unused += [each for each in self._layered if not self._is_layered(each)]
         for proxy_class in unused:
@@ -271,8 +262,8 @@ class ProxyClasses:
             live = self._begin(proxy_class, made)
         live.unused = 0
         if proxy_class in self._behind:
-            live.resources.update(self._mesh)
-            live.layers.note_step(self._rules)
+            step = live.resources.update(self._mesh)
+            live.layers.note_step(step, self._rules)
             if live.layers.behind:
                 self._layers_behind[proxy_class] = None
             del self._behind[proxy_class]

@@ -48,6 +48,11 @@ def test_one_laid_over_another(base: dict[int, int], members: dict[int, int], re
     assert (dict(over.items()), len(over)) == (wanted, len(wanted))
     other = LayeredDict.over(below.updated({3: 9}), members, removed)
     assert set(other.differing(over)) == ({3} - members.keys() - removed if base.get(3) != 9 else set())
+    untouched = next(key for key in range(1000, 0, -1) if key not in {*members, *removed})
+    moved = below.updated({untouched: 5})
+    assert over.rebased(moved) == LayeredDict.over(moved, members, removed)
+    assert len(over.rebased(moved)) == len(LayeredDict.over(moved, members, removed))
+    assert set(over.differing(moved)) == {key for key in range(1001) if over.get(key) is not moved.get(key)}
     changed = over.updated({1: 7}, [2])
     wanted[1] = 7
     wanted.pop(2, None)

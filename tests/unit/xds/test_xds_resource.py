@@ -222,6 +222,19 @@ def test_a_message_in_pieces_is_that_message() -> None:
     assert joined.delta_field() == whole.delta_field()
     assert joined.sotw_field() == whole.sotw_field()
     assert pickle.loads(pickle.dumps(joined)).value == whole.value
+    assert (joined.pieces, whole.pieces) == (pieces, (whole.value,))
+
+
+def test_origins_are_found_when_they_are_asked_for() -> None:
+    asked: list[str] = []
+
+    def found() -> tuple[str, ...]:
+        asked.append("a")
+        return ("x.yaml:1",)
+
+    joined = Resource.joined(ENDPOINT, "a", (b"",), "1", found)
+    assert not asked
+    assert (joined.origins, joined.origins, asked) == (("x.yaml:1",), ("x.yaml:1",), ["a"])
 
 
 def test_a_resource_cannot_be_changed() -> None:

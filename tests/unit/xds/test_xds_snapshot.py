@@ -97,6 +97,13 @@ class TestDifferences:
         found = new.overlaid([old["own"], old["1"]], ["2"]).since(old)
         assert (set(found.changed), found.removed) == ({"3"}, {"4"})
 
+    def test_what_is_laid_over_a_collection_goes_on_over_the_next(self) -> None:
+        base = clusters(*(cluster(str(number)) for number in range(40)))
+        laid = [cluster("own"), cluster("1", "own")]
+        new = base.updated([cluster("3", "new"), cluster("40")], ["4"])
+        found, wanted = base.overlaid(laid, ["2"]).rebased(base, new), new.overlaid(laid, ["2"])
+        assert (dict(found), len(found), found.version) == (dict(wanted), len(wanted), wanted.version)
+
     def test_all_clients_share_one(self) -> None:
         old = clusters(cluster("a"))
         new = old.updated([cluster("b")], ())

@@ -11,8 +11,10 @@ from mizzen.config.diagnostics import Origin
 from mizzen.persistent import ChunkedSequence
 from mizzen.translator.routes.encoding import (
     EncodedVirtualHost,
+    Substitution,
     port_configuration_resource,
     route_configuration_head,
+    substituted,
 )
 
 by_name = attrgetter("name")
@@ -61,3 +63,23 @@ def test_the_version_follows_each_part() -> None:
 def test_places_of_a_rule_are_told_once() -> None:
     made = ChunkedSequence([virtual_host(number, rule=number // 150) for number in range(300)])
     assert port_configuration_resource(route_configuration_head("80"), made).origins == PLACES[0] + PLACES[1]
+
+
+def test_a_substitution_gives_what_would_be_made_from_nothing() -> None:
+    """Whatever else changes in the configuration below."""
+    head, catch_all, own = route_configuration_head("80"), virtual_host(0, port=1), virtual_host(7, port=81)
+    made = ChunkedSequence([virtual_host(number) for number in range(300)])
+    gone = made.find("0007.example:80", by_name)
+    for others in (None, ()):
+        instead = Substitution((virtual_host(7),), (own,), others)
+        for hosts in (made, made.updated([], [virtual_host(8, port=81)], by_name)):
+            found = substituted(port_configuration_resource(head, hosts, catch_all), instead)
+            wanted = port_configuration_resource(
+                head, hosts.updated([gone], [own], by_name), *((catch_all,) if others is None else ())
+            )
+            assert (found.version, found.value, found.origins) == (
+                wanted.version,
+                wanted.value,
+                wanted.origins,
+            )
+            assert found.mark == wanted.mark

@@ -219,3 +219,30 @@ def test_a_layer_goes_when_a_sidecar_comes_for_its_proxies() -> None:
     living.change(far, rule, entry("near", 8090), document("Sidecar", "for-a", sidecar))
     assert list(living.translation.concerned())
     living.compare()
+
+
+def test_a_change_may_give_a_domain_to_a_host_that_only_some_have() -> None:
+    """Two services have one address. The one that a VirtualService owns gets it; proxies with a label have a
+    VirtualService for the second too, but the first one's goes first."""
+    services = [entry(name, 8080, addresses=["10.9.9.9"]) for name in ("first", "second")]
+    of_label = labelled("of-label", "second.example", "a")
+    route = [{"route": [{"destination": {"host": "first.example"}}]}]
+    owner = document("VirtualService", "first", {"hosts": ["first.example"], "http": route})
+    living = Living(*services, entry("other", 8082), of_label, owner)
+    living.compare()
+    living.change(*services, entry("other", 8082), of_label)
+    living.compare()
+    living.change(*services, entry("other", 8082), of_label, owner)
+    living.compare()
+
+
+def test_a_rule_that_leads_to_a_host_chosen_by_labels_may_come_to_a_port() -> None:
+    """A service comes under the wildcard of a VirtualService. The destination of that has a DestinationRule
+    for some proxies."""
+    chosen = policy("of-c", "web.example", "c", loadBalancer={"consistentHash": {"httpHeaderName": "x-c"}})
+    route = [{"route": [{"destination": {"host": "web.example"}}]}]
+    wide = document("VirtualService", "wide", {"hosts": ["*.example"], "http": route})
+    living = Living(entry("web", 8080), chosen, wide)
+    living.compare()
+    living.change(entry("web", 8080), chosen, wide, entry("new", 8081))
+    living.compare()
