@@ -34,7 +34,7 @@ class Names:
     def mean(self, name: str, host: str) -> bool:
         """Return True if `name` (`reviews`, `reviews.shop`, `reviews.shop.svc`) is short for `host`."""
         domain = self._domain
-        return host in (
+        return host.lower() in (  # `name` is in lower case, and so are hosts, but not PassthroughCluster
             name,
             resolve_short_name(name, self._namespace, domain),
             f"{name}.svc.{domain}",
@@ -78,6 +78,14 @@ def expectation_text(expect: Expectation) -> str:
     else:
         text = "the connection is closed without an answer"
     return text
+
+
+def destination_hosts(expect: Expectation) -> tuple[str, ...]:
+    """Return the hosts to which a test expects calls to go, as it writes them, each once."""
+    wanted = [each.destination for each in expect.route]
+    if expect.destination is not None:
+        wanted.append(expect.destination)
+    return tuple(dict.fromkeys(each.host for each in wanted))
 
 
 def _wanted(destination: Destination) -> str:

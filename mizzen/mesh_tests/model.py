@@ -30,6 +30,13 @@ class ArrivingRequest(IstioModel):
     authority: str = ""
     headers: dict[str, str | None] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _no_host(self) -> ArrivingRequest:
+        for name in self.headers:
+            if name.lower() in ("host", ":authority"):
+                raise PydanticCustomError("authority", f"headers has no {name} here; write it as `authority`")
+        return self
+
 
 class Expectation(OneofModel):
     """How the call must end: exactly one of ENDINGS. `request` goes with `destination` and `route`."""

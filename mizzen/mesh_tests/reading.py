@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
 
 from mizzen.config.codes import NOT_A_DOCUMENT, SCHEMA, SCHEMA_WARNING, SYNTAX
 from mizzen.config.composed_yaml import trees
@@ -77,19 +82,11 @@ def _typed(tree: Tree, file: str) -> MeshTestFile:
         for problem in tree.problems
     )
     document, errors = schema_diagnostics(MeshTestDocument, tree.value, tree.lines.line_of, file)
-    if document is None:
-        return MeshTestFile(file, diagnostics=(*problems, *errors))
     tests: list[PlacedTest] = []
-    found: list[Diagnostic] = [*problems]
-    lines: dict[str, int] = {}
-    for index, test in enumerate(document.tests):
+    found = [*problems, *errors, *_same_names(tree, file)]
+    for index, test in _each_test(document, tree):
         path = ("tests", index)
         line = tree.lines.line_of(path)
-        if test.name in lines:
-            message = f"the test on line {lines[test.name]} has this name too; change one of them"
-            at = Origin(file, tree.lines.line_of((*path, "name")))
-            found.append(Diagnostic(Severity.ERROR, SCHEMA, message, at, place((*path, "name"))))
-        lines.setdefault(test.name, line)
         try:
             question = _question(test)
         except QuestionError as error:
@@ -100,6 +97,8 @@ def _typed(tree: Tree, file: str) -> MeshTestFile:
         caller = "gateway" if test.gateway else "from"
         at = Origin(file, tree.lines.line_of((*path, caller)))
         tests.append(PlacedTest(test, question, Origin(file, line), at))
+    if document is None:
+        return MeshTestFile(file, diagnostics=tuple(sorted(found, key=lambda each: each.origin.line)))
     read = MeshTestFile(
         file,
         document.config,
@@ -110,6 +109,39 @@ def _typed(tree: Tree, file: str) -> MeshTestFile:
         document.interception_mode,
     )
     return read if read.valid else replace(read, tests=())
+
+
+def _each_test(document: MeshTestDocument | None, tree: Tree) -> Iterator[tuple[int, MeshTest]]:
+    """Yield the tests with their indexes; of a document that is not valid, those that are valid alone."""
+    if document is not None:
+        yield from enumerate(document.tests)
+        return
+    for index, given in _written(tree):
+        with suppress(ValidationError):
+            yield index, MeshTest.model_validate(given)
+
+
+def _same_names(tree: Tree, file: str) -> Iterator[Diagnostic]:
+    """Yield an error for each test with the name of one before it."""
+    lines: dict[str, int] = {}
+    for index, given in _written(tree):
+        name = given.get("name")
+        if not isinstance(name, str) or not name:
+            continue
+        path = ("tests", index)
+        if name in lines:
+            message = f"the test on line {lines[name]} has this name too; change one of them"
+            at = Origin(file, tree.lines.line_of((*path, "name")))
+            yield Diagnostic(Severity.ERROR, SCHEMA, message, at, place((*path, "name")))
+        lines.setdefault(name, tree.lines.line_of(path))
+
+
+def _written(tree: Tree) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the mappings under `tests`, with their indexes."""
+    given = tree.value.get("tests")
+    for index, each in enumerate(given if isinstance(given, list) else ()):
+        if isinstance(each, dict):
+            yield index, each
 
 
 def _question(test: MeshTest) -> Question:

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from mizzen.config.interception import InterceptionMode
 from mizzen.explain.answer import Answer
 from mizzen.explain.callers import UnknownCallerError
 from mizzen.explain.first_call import first_call
 from mizzen.explain.hop import conclusion
+from mizzen.explain.near_names import did_you_mean
 from mizzen.explain.onward import Onward, onward, past_the_proxy
 from mizzen.explain.question import Question
+from mizzen.explain.route_words import short_host
 from mizzen.explain.served_proxy import ServedProxy
 from mizzen.explain.why import ServedMesh, why
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh_tests.ends import CallEnd, Ending
-from mizzen.mesh_tests.judgement import Names, expectation_text, judge
+from mizzen.mesh_tests.judgement import Names, destination_hosts, expectation_text, judge
+from mizzen.mesh_tests.model import Expectation
 from mizzen.mesh_tests.reading import PlacedTest
 from mizzen.simulate import Call, Outcome, Verdict
 from mizzen.simulate.verdict import DENIALS, Destination
-from mizzen.translator.base.cluster_names import parse_cluster_name
+from mizzen.translator.base.cluster_names import (
+    BLACK_HOLE_CLUSTER,
+    INBOUND_PASSTHROUGH_CLUSTER,
+    PASSTHROUGH_CLUSTER,
+    parse_cluster_name,
+)
+
+_CLUSTERS: Final = (BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER)
+"""Destinations that are no services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,7 @@ class MeshUnderTest:
     def __init__(self, mesh: Mesh, interception_mode: InterceptionMode = "REDIRECT") -> None:
         self.serving = ServedMesh(mesh, interception_mode)
         self.settings = mesh.settings
+        self._hosts = frozenset(each.hostname for each in mesh.registry.services.values())
         self._callers: dict[tuple[str, str], Proxy] = {}
 
     def run(self, placed: PlacedTest) -> Result:
@@ -71,7 +84,16 @@ class MeshUnderTest:
             return Result(placed)
         share = ends.index(wrong.end) if wrong.end is not None else None
         answer = why(placed.question, caller, self.serving, share)
-        return Result(placed, expectation_text(test.expect), wrong.said, answer=answer)
+        return Result(placed, self.expected(test.expect, names), wrong.said, answer=answer)
+
+    def expected(self, expect: Expectation, names: Names) -> str:
+        """Return in words what a test expects, and which of its destinations no service has the name of."""
+        said = [expectation_text(expect)]
+        for host in destination_hosts(expect):
+            if not any(names.mean(host, each) for each in (*self._hosts, *_CLUSTERS)):
+                said.append(f'no service is named "{host}"')
+                said.append(did_you_mean(host, map(short_host, self._hosts)))
+        return "; ".join(filter(None, said))
 
     def caller(self, from_: str, gateway: str = "") -> Proxy:
         """Return the sidecar of the workload `from_`, or a proxy of a Gateway. Raises UnknownCallerError."""

@@ -36,7 +36,7 @@ from mizzen.identity.spiffe_id import SpiffeId
 from mizzen.identity.workload_certificate import issue
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh_tests import CallEnd, Ending, MeshUnderTest, PlacedTest, Result, judge
-from mizzen.mesh_tests.judgement import Names, expectation_text
+from mizzen.mesh_tests.judgement import Names
 from mizzen.simulate import Call, Verdict
 from mizzen.testing.envoy_alone import EnvoyAlone
 from mizzen.testing.envoy_calls import Calls, MadeCall, Upstream, fake_upstream
@@ -113,11 +113,13 @@ class EnvoyMesh:
         except (DemoError, OSError, AssertionError) as error:
             return Result(placed, error=f"the calls cannot be made with Envoy: {error}")
         differs = difference(simulated, ends)
-        wrong = judge(test.expect, ends, Names(caller.namespace, under_test.settings.domain), TOLERANCE)
+        names = Names(caller.namespace, under_test.settings.domain)
+        wrong = judge(test.expect, ends, names, TOLERANCE)
         if wrong is None:
             return Result(placed, differs=differs)
         answer = why(placed.question, caller, self._serving)
-        return Result(placed, expectation_text(test.expect), wrong.said, answer=answer, differs=differs)
+        expected = under_test.expected(test.expect, names)
+        return Result(placed, expected, wrong.said, answer=answer, differs=differs)
 
     async def _ends(self, question: Question, caller: Proxy, times: int) -> list[CallEnd]:
         served = self._serving.served(caller)

@@ -137,6 +137,7 @@ RIGHT = [
     ("gateway: edge\nrequest: GET http://shop.example.com:8080/teapot", "{status: 418}"),
     ("gateway: edge\nrequest: GET http://other.example.com:8080/", "{status: 404}"),
     ("from: shop-1\ntcp: shop:81", "{destination: {host: shop, port: {number: 81}}}"),
+    ("from: shop-1\ntcp: 10.9.9.9:99", "{destination: {host: PassthroughCluster}}"),
     ("gateway: edge\ntcp: shop.example.com:9999", "{closed: true}"),
 ]
 
@@ -260,6 +261,10 @@ BAD = [
         "otherwise",
     ),
     (
+        "{T}\n  expect: {destination: {host: a}, request: {headers: {Host: back}}}",
+        "a.mesh-test.yaml:5: tests[0].expect.request: headers has no Host here; write it as `authority`",
+    ),
+    (
         "{T}\n  expect: {denied: false}",
         "a.mesh-test.yaml:5: tests[0].expect: denied can only be true; else say how the call ends",
     ),
@@ -298,6 +303,42 @@ def test_a_bad_file_is_told_with_file_and_line(text: str, said: str) -> None:
     assert not found.tests
     assert str(found.diagnostics[0]).startswith(said), found.diagnostics[0]
     assert len(found.diagnostics) <= 2
+
+
+def test_all_mistakes_of_a_file_are_told_at_once() -> None:
+    text = """\
+tests:
+- {name: a, from: b, request: GET http://a, expect: {status: 3}}
+- {name: a, from: b, request: GET http://a, expect: {status: 404}}
+- {name: b, from: b, request: reviews/0, expect: {status: 404}}
+- no test
+"""
+    found = read_mesh_tests(text.encode(), "a.mesh-test.yaml")
+    assert [(each.origin.line, each.path) for each in found.diagnostics] == [
+        (2, "tests[0].expect.status"),
+        (3, "tests[1].name"),
+        (4, "tests[2].request"),
+        (5, "tests[3]"),
+    ]
+    assert not found.tests
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [
+        ("{destination: {host: shoop}}", '"shoop"; did you mean shop.default?'),
+        ("{route: [{destination: {host: nowhere}}, {destination: {host: shop}}]}", '"nowhere"'),
+        ("{destination: {host: shop.elsewhere}}", '"shop.elsewhere"; did you mean shop.default?'),
+        ("{destination: {host: shop.default}}", ""),
+        ("{destination: {host: BlackHoleCluster}}", ""),
+    ],
+)
+def test_a_destination_that_no_service_is_named_like_is_told(
+    mesh: MeshUnderTest, expect: str, said: str
+) -> None:
+    result = run(mesh, BETA, expect)
+    assert not result.passed
+    assert result.expected.partition("; no service is named ")[2] == said
 
 
 def test_bytes_that_are_no_text_are_told() -> None:
