@@ -171,7 +171,6 @@ class EgressListener:
         self, port: int, names: NamesKnownAs, services: Iterable[str], rules: Iterable[VirtualServiceRule]
     ) -> set[str]:
         """Return the hosts whose virtual hosts on a port a change of `services` and `rules` may concern,
-        whichever rules contribute, and the wildcards of rules that cover them."""
+        whichever rules contribute."""
         change = VirtualHostsChange(NO_VIRTUAL_HOSTS, port, names, self, self.imports)
-        hosts = set(change.concerned(services, rules))
-        return hosts.union(*map(self.wildcards_over, hosts))
+        return set(change.concerned(services, rules))

@@ -277,7 +277,8 @@ class Routing:
     def touched(
         self, before: PortRoutes, after: PortRoutes, difference: ScopeDifference, fact: Routed
     ) -> set[str]:
-        """Return the names that a change of a port touches: hosts, and domains that other hosts want now.
+        """Return the names that a change of a port touches: hosts, domains that other hosts want now, and the
+        wildcards over these.
 
         Two changes of a port that touch no name in common come out alike in any order, whichever rules
         contribute. So what labels decide about a port holds after a change that touches nothing of it.
@@ -289,7 +290,9 @@ class Routing:
         for each in (before.hosts, after.hosts):
             hosts |= each.hosts_of(rules | difference.leading)
         names = {*hosts, *after.hosts.by_domain.differing(before.hosts.by_domain)}
-        return before.hosts.with_rivals(names) | after.hosts.with_rivals(names)
+        names = before.hosts.with_rivals(names) | after.hosts.with_rivals(names)
+        # What labels decide about a wildcard, they decide about each host under it.
+        return names.union(*map(listener.wildcards_over, names))
 
     def _with(
         self,

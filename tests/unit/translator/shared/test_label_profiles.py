@@ -246,3 +246,18 @@ def test_a_rule_that_leads_to_a_host_chosen_by_labels_may_come_to_a_port() -> No
     living.compare()
     living.change(entry("web", 8080), chosen, wide, entry("new", 8081))
     living.compare()
+
+
+def test_a_domain_may_fall_to_a_host_under_a_wildcard_that_looks_at_labels() -> None:
+    """Two services have one address. All proxies have the same virtual host for the second one, and only its
+    routes differ by labels: a VirtualService has a wildcard over it."""
+    first, second = (entry(name, 8081, addresses=["10.9.9.9"]) for name in ("first", "second.deep"))
+    default = {"route": [{"destination": {"host": "other.example"}}]}
+    owner = document("VirtualService", "above", {"hosts": ["*.example"], "http": [default]})
+    deep = labelled("below", "*.deep.example", "a")
+    deep["spec"]["http"].append({**default, "timeout": "1s"})
+    living = Living(first, owner)
+    living.change(first, second, owner, deep)
+    living.compare()
+    living.change(second, owner, deep)
+    living.compare()
