@@ -21,8 +21,9 @@ from mizzen.server.worker import Urgency, Worker
 SLICE_SECONDS = 0.01
 """Longest time, in seconds, that the worker translates before it hands over results."""
 
-WOKEN_AT_ONCE = 4
-"""Streams woken before the loop serves others; each may write some megabytes."""
+HANDED_OVER_SECONDS = 0.005
+"""Longest time, in seconds, that the loop hands over results before it serves others. To hand over makes the
+response, so this bounds the responses that are made and not yet written, too."""
 
 ANSWER_SECONDS = 5.0
 """Longest time, in seconds, that sidecars wait for gateways, and gateways for sidecars. Proxies that have
@@ -97,6 +98,7 @@ class Delivery:
         more = True
         while more:
             made, more = await self._worker.do(urgency, self._make, keys, make, updates)
+            end = time.perf_counter() + HANDED_OVER_SECONDS
             for key, diagnostics, update in made:
                 live = self._live.get(key)
                 if live is not None:
@@ -105,8 +107,9 @@ class Delivery:
                     continue
                 self._hand_over(key, live, update, tracker)
                 handed.append((key, update))
-                if len(handed) % WOKEN_AT_ONCE == 0:
+                if time.perf_counter() >= end:
                     await asyncio.sleep(0)
+                    end = time.perf_counter() + HANDED_OVER_SECONDS
         return handed
 
     def _hand_over(

@@ -13,7 +13,7 @@ from mizzen import xds
 from mizzen.config import Diagnostic, ParsedFile, Severity, parse_documents
 from mizzen.config.group_kinds import SERVICE
 from mizzen.mesh.proxy.node import Proxy
-from mizzen.server import control_plane, delivery
+from mizzen.server import control_plane
 from tests.unit.server.running_plane import CDS, Running, service
 
 
@@ -224,26 +224,6 @@ async def test_who_goes_while_his_translation_is_made_is_handed_nothing(running:
     assert list(running.tracked[-1].told) == [other]
     assert running.plane.proxy_of(key) is None
     assert running.plane.mesh_warnings(key) == ()
-
-
-async def test_streams_are_served_between_the_hand_overs_of_a_large_push(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(delivery, "SLICE_SECONDS", 60.0)  # one slice
-    for number in range(10):
-        await running.connects(f"p{number}")
-    seen: list[int] = []
-
-    async def serving() -> None:
-        while len(running.sent.snapshots) < 10:
-            if running.sent.snapshots:
-                seen.append(len(running.sent.snapshots))
-            await asyncio.sleep(0)
-
-    served = asyncio.create_task(serving())
-    await running.plane.take({"a.yaml": service("a")})
-    await served
-    assert seen[:2] == [4, 8]
 
 
 async def test_everything_that_costs_time_is_done_by_one_thread_in_turn(running: Running) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from types import SimpleNamespace
 
 import pytest
 from envoy.config.core.v3 import base_pb2
@@ -143,3 +145,45 @@ async def test_without_sidecars_nobody_waits() -> None:
 
 async def test_without_gateways_nobody_waits() -> None:
     assert await steps("sidecar a", before="old", after="new") == [("a", ["new"])]
+
+
+class Slow(Told):
+    """Takes `seconds` of a clock of its own for each snapshot; notes how many others had a turn before it."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.turns: list[int] = []
+        self._seconds = seconds
+        self._served = 0
+
+    def set_snapshot(self, group: Hashable, snapshot: xds.Snapshot) -> None:
+        self.now += self._seconds
+        self.turns.append(self._served)
+        asyncio.get_running_loop().call_soon(self._serve)
+
+    def _serve(self) -> None:
+        self._served += 1
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "turns"),
+    [(0, [0] * 6), (2, [0, 0, 0, 3, 3, 3]), (100, [0, 1, 2, 3, 4, 5])],
+    ids=["small responses", "larger ones", "a long one each"],
+)
+async def test_others_are_served_after_some_milliseconds_of_responses(
+    milliseconds: int, turns: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Slow(milliseconds / 1000)
+    plane = ControlPlane(Configuration(), Services, Metrics("test"), lambda *_: told)
+    plane.serve_through(told)
+    try:
+        await plane.begin({"services.yaml": services(["old"])})
+        for number in range(6):
+            node = base_pb2.Node(id=f"sidecar~10.0.0.{number}~a.default~default.svc.cluster.local")
+            await plane.first_snapshot(plane.group_of(node, xds.Peer()), node)
+        monkeypatch.setattr(delivery, "time", SimpleNamespace(perf_counter=lambda: told.now))
+        await plane.take({"services.yaml": services(["new"])})
+    finally:
+        plane.close()
+    assert told.turns == turns
