@@ -93,16 +93,19 @@ def _print(diagnostics: list[Diagnostic], output: Output, given: Mapping[str, by
 
 
 def _line(diagnostic: Diagnostic) -> str:
+    from mizzen.explain.printable import printable
+
     path = f"{diagnostic.path}: " if diagnostic.path else ""
-    return f"{diagnostic.origin}: {diagnostic.severity} {diagnostic.code} {path}{diagnostic.message}"
+    return printable(
+        f"{diagnostic.origin}: {diagnostic.severity} {diagnostic.code} {path}{diagnostic.message}"
+    )
 
 
 def _print_json(diagnostics: list[Diagnostic]) -> None:
-    import json
-
+    from mizzen.cli.table_output import print_json
     from mizzen.server.diagnostic_json import as_json
 
-    typer.echo(json.dumps([as_json(diagnostic) for diagnostic in diagnostics], indent=2, ensure_ascii=False))
+    print_json([as_json(diagnostic) for diagnostic in diagnostics])
 
 
 def _count(number: int, what: str) -> str:

@@ -145,9 +145,9 @@ def _show(directory: Path, state: Path | None, output: Output) -> None:
     told = _told(open_authority(directory, now), directory, state, now)
     told["rotation"] = str(rotation.phase(directory))
     if output is Output.JSON:
-        import json
+        from mizzen.cli.table_output import print_json
 
-        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        print_json(told)
         return
     held = told["workload_certificates"]
     typer.echo(f"directory    {told['directory']}")

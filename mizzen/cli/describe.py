@@ -30,8 +30,8 @@ def describe(
     name: Annotated[
         str,
         typer.Argument(
-            help="A service, workload or Gateway: reviews, reviews.default, a host, an address; "
-            "service/NAME, workload/NAME or gateway/NAME where several have the name.",
+            help="A service, workload or Gateway: reviews, reviews.default, a host, an address; where several "
+            "have the name, service/NAME, workload/NAME, pod/NAME, workloadentry/NAME or gateway/NAME.",
             metavar="SERVICE|WORKLOAD|GATEWAY",
         ),
     ],

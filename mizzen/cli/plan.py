@@ -187,8 +187,8 @@ def _print(made: Plan, output: Output) -> None:
     from mizzen.plan import plan_markdown, plan_text
 
     if output is Output.JSON:
-        import json
+        from mizzen.cli.table_output import print_json
 
-        typer.echo(json.dumps(made.as_dict(), indent=2, ensure_ascii=False))
+        print_json(made.as_dict())
         return
     typer.echo(plan_markdown(made) if output is Output.MARKDOWN else plan_text(made), nl=False)

@@ -44,9 +44,9 @@ def status(
         return
     state = fetch(address)
     if output is Output.JSON:
-        import json
+        from mizzen.cli.table_output import print_json
 
-        typer.echo(json.dumps(state, indent=2, ensure_ascii=False))
+        print_json(state)
     else:
         import sys
 

@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -28,16 +29,31 @@ class Output(StrEnum):
 
 
 def print_values(content: Any, output: Output) -> None:
-    """Print plain values as JSON or YAML."""
+    """Print plain values as JSON or YAML, with escapes for what is invisible."""
     if output is Output.JSON:
-        import json
-
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
         return
     import yaml
 
-    text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
-    typer.echo(text, nl=False)
+    dump = partial(yaml.dump, content, Dumper=yaml.CSafeDumper, sort_keys=False, width=120)
+    text = dump(allow_unicode=True)
+    typer.echo(text if _hides_nothing(text) else dump(allow_unicode=False), nl=False)
+
+
+def print_json(content: Any) -> None:
+    """Print plain values as JSON, with escapes for what is invisible."""
+    import json
+
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    if not _hides_nothing(text):
+        text = "".join(
+            letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in text
+        )
+    typer.echo(text)
+
+
+def _hides_nothing(text: str) -> bool:
+    return all(line.isprintable() for line in text.split("\n"))
 
 
 def print_rows(rows: Sequence[Row], output: Output, kind: str) -> None:

@@ -51,6 +51,8 @@ def translate(
     """
     from mizzen.api import translate as translate_for
     from mizzen.cli.loading import load, load_node
+    from mizzen.cli.table_output import Output as Values
+    from mizzen.cli.table_output import print_values
     from mizzen.config.diagnostics import Severity
 
     proxy = load_node(node)
@@ -60,7 +62,7 @@ def translate(
     content = resources.as_dict(show_secrets=show_secrets)
     if kind is not None:
         content = {kind.value: content[kind.value]}
-    _print(content, output)
+    print_values(content, Values(output.value))
     for warning in proxy.warnings:
         typer.echo(f"warning: {node}: {warning}", err=True)
     diagnostics = dict.fromkeys((*loaded.diagnostics, *mesh.diagnostics, *resources.diagnostics))
@@ -69,15 +71,3 @@ def translate(
             typer.echo(f"{diagnostic.severity}: {diagnostic}", err=True)
     if any(diagnostic.severity is Severity.ERROR for diagnostic in loaded.diagnostics):
         raise typer.Exit(1)
-
-
-def _print(content: object, output: Output) -> None:
-    if output is Output.JSON:
-        import json
-
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
-        return
-    import yaml
-
-    text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
-    typer.echo(text, nl=False)

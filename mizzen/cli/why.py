@@ -102,9 +102,9 @@ def _show(answer: Answer, output: Output) -> None:
     from mizzen.explain.answer_text import answer_text
 
     if output is Output.JSON:
-        import json
+        from mizzen.cli.table_output import print_json
 
-        typer.echo(json.dumps(answer.as_dict(), indent=2, ensure_ascii=False))
+        print_json(answer.as_dict())
     else:
         typer.echo(answer_text(answer), nl=False)
 

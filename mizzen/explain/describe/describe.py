@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
-from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, VIRTUAL_SERVICE
+from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, POD, VIRTUAL_SERVICE, WORKLOAD_ENTRY
 from mizzen.explain.callers import gateway_names
 from mizzen.explain.describe.applied_rules import (
     Documents,
@@ -29,7 +29,8 @@ from mizzen.mesh.services.workloads import Workload
 from mizzen.mesh.snapshot import Mesh
 
 _NEAR = 3
-_KINDS = ("service", "workload", "gateway")
+_WORKLOAD_KINDS = {"workloadentry": WORKLOAD_ENTRY, "pod": POD}
+_KINDS = ("service", "workload", "gateway", *_WORKLOAD_KINDS)
 
 
 class UnknownNameError(ValueError):
@@ -42,7 +43,8 @@ def describe(mesh: Mesh, name: str, diagnostics: Iterable[Diagnostic] = ()) -> D
     The name is `reviews`, `reviews.default`, a host or an IP address; the port of `reviews:9080` does not
     count. Where several kinds have the name,
     `service/NAME`, `workload/NAME` and `gateway/NAME` choose one; the default is the first of these.
-    It includes the `diagnostics` of the mesh about it. Raises UnknownNameError.
+    `pod/NAME` and `workloadentry/NAME` choose between workloads of one name. It includes the `diagnostics`
+    of the mesh about it. Raises UnknownNameError.
     """
     kind, slash, rest = name.partition("/")
     kind, wanted = (kind, rest) if slash and kind in _KINDS else ("", name)
@@ -55,9 +57,9 @@ def describe(mesh: Mesh, name: str, diagnostics: Iterable[Diagnostic] = ()) -> D
             )
         if services:
             return describe_service(mesh, services[0], tuple(diagnostics))
-    workloads = _workloads(mesh, wanted) if kind in ("", "workload") else []
+    workloads = _workloads(mesh, kind, wanted)
     if len(workloads) > 1:
-        raise UnknownNameError(_several("workload", wanted, [_name(each) for each in workloads]))
+        raise UnknownNameError(_several("workload", wanted, _distinct_names(workloads)))
     if workloads:
         return _workload(mesh, workloads[0], tuple(diagnostics))
     gateways = _gateways(mesh, wanted) if kind in ("", "gateway") else []
@@ -82,13 +84,24 @@ def _services(mesh: Mesh, name: str) -> list[Service]:
     return sorted(found, key=lambda each: each.key)
 
 
-def _workloads(mesh: Mesh, name: str) -> list[Workload]:
+def _workloads(mesh: Mesh, kind: str, name: str) -> list[Workload]:
+    if kind in ("service", "gateway"):
+        return []
     found = (
         each
         for each in mesh.registry.workloads_by_key.values()
         if name in (each.key.name, _name(each), each.address, *each.addresses)
+        and _WORKLOAD_KINDS.get(kind, each.key.group_kind) == each.key.group_kind
     )
     return sorted(found, key=lambda each: each.key)
+
+
+def _distinct_names(workloads: Sequence[Workload]) -> list[str]:
+    """Return the names by which `describe` tells workloads apart."""
+    names = [_name(each) for each in workloads]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{each.key.group_kind.kind.lower()}/{name}" for each, name in zip(workloads, names, strict=True)]
 
 
 def _gateways(mesh: Mesh, name: str) -> list[GatewayConfig]:
@@ -154,13 +167,7 @@ def _endpoint(mesh: Mesh, service: Service, endpoint: Endpoint) -> EndpointLine:
 
 
 def _workload(mesh: Mesh, workload: Workload, diagnostics: Sequence[Diagnostic]) -> Description:
-    served = [
-        (mesh.registry.services[key], endpoint)
-        for address in workload.addresses or (workload.address,)
-        for key, endpoints in sorted(mesh.registry.by_address.get(address).items())
-        for endpoint in endpoints
-        if not mesh.registry.services[key].is_alias
-    ]
+    served = list(_served(mesh, workload))
     labels = dict(served[0][1].labels) if served else workload.labels
     rules = dict(workload_rules(mesh, workload.key.namespace, labels))
     services = tuple(dict.fromkeys(service for service, _ in served))
@@ -174,6 +181,7 @@ def _workload(mesh: Mesh, workload: Workload, diagnostics: Sequence[Diagnostic])
         "locality": str(workload.locality),
         "network": workload.network,
         "services": ", ".join(dict.fromkeys(_membership(mesh, *each) for each in served)) or "none",
+        "same address": ", ".join(_distinct_names(_beside(mesh, workload))),
     }
     declared = {workload.origin, *(origin for service in services for origin in service.origins)}
     return Description(
@@ -205,6 +213,32 @@ def _workload(mesh: Mesh, workload: Workload, diagnostics: Sequence[Diagnostic])
         ),
         bool(gateways_served(mesh, labels)),
     )
+
+
+def _served(mesh: Mesh, workload: Workload) -> Iterator[tuple[Service, Endpoint]]:
+    """Yield the services of a workload, each with its endpoint. Those of other workloads at its address are
+    not its own."""
+    others = {each.key for each in _beside(mesh, workload)}
+    found = [
+        (mesh.registry.services[key], endpoint)
+        for address in workload.addresses or (workload.address,)
+        for key, endpoints in sorted(mesh.registry.by_address.get(address).items())
+        for endpoint in endpoints
+        if not mesh.registry.services[key].is_alias
+    ]
+    return (pair for pair in found if pair[1].origin is None or pair[1].origin.document not in others)
+
+
+def _beside(mesh: Mesh, workload: Workload) -> list[Workload]:
+    """Return the other workloads that have an address of this one, such as pods in the network of their
+    node."""
+    own = {workload.address, *workload.addresses} - {""}
+    found = (
+        each
+        for each in mesh.registry.workloads_by_key.values()
+        if each is not workload and not own.isdisjoint((each.address, *each.addresses))
+    )
+    return sorted(found, key=lambda each: each.key)
 
 
 def _gateway(mesh: Mesh, config: GatewayConfig, diagnostics: Sequence[Diagnostic]) -> Description:

@@ -304,3 +304,59 @@ def test_a_workload_with_the_name_of_a_service(tmp_path: Path) -> None:
     text = WHOLE.replace("{name: shop-1}", "{name: shop}")
     assert described(tmp_path, text).kind == "service"
     assert described(tmp_path, text, "workload/shop").addresses == ("10.2.0.1",)
+
+
+TOGETHER = """\
+---
+apiVersion: v1
+kind: Service
+metadata: {name: bank}
+spec:
+  selector: {app: bank}
+  clusterIP: 10.1.0.2
+  ports: [{name: http, port: 80, targetPort: 8090}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: bank-1}
+spec: {address: 10.2.0.1, labels: {app: bank}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: bank-rules}
+spec: {selector: {matchLabels: {app: bank}}, rules: [{}]}
+"""
+
+
+def test_workloads_at_one_address_are_told_apart(tmp_path: Path) -> None:
+    text = WHOLE + TOGETHER
+    bank, shop = described(tmp_path, text, "bank-1"), described(tmp_path, text, "shop-1")
+    for found, service, port, other in (
+        (bank, "bank.default", 8090, "shop-1.default"),
+        (shop, "shop.default (subset v1)", 8080, "bank-1.default"),
+    ):
+        assert dict(found.facts)["services"] == service
+        assert dict(found.facts)["same address"] == other
+        assert [each.number for each in found.ports] == [port]
+    assert {rule.name for rule in bank.rules} == {"default/bank-rules"}
+    assert "default/bank-rules" not in {rule.name for rule in shop.rules}
+    assert "same address" not in dict(described(tmp_path, text, "shop-2").facts)
+
+
+def test_the_address_of_two_workloads_is_asked_back(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"write bank-1\.default or shop-1\.default"):
+        described(tmp_path, WHOLE + TOGETHER, "10.2.0.1")
+
+
+def test_a_pod_and_an_entry_of_one_name_are_chosen_by_kind(tmp_path: Path) -> None:
+    pod = """\
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: shop-1, labels: {app: shop}}
+status: {podIP: 10.2.0.9, phase: Running}
+"""
+    with pytest.raises(UnknownNameError, match=r"write pod/shop-1\.default or workloadentry/shop-1\.default"):
+        described(tmp_path, SERVICE + pod, "shop-1")
+    assert described(tmp_path, SERVICE + pod, "pod/shop-1").addresses == ("10.2.0.9",)
+    assert described(tmp_path, SERVICE + pod, "workloadentry/shop-1.default").addresses == ("10.2.0.1",)
