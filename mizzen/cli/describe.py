@@ -30,7 +30,7 @@ def describe(
     name: Annotated[
         str,
         typer.Argument(
-            help="A service, workload or Gateway: reviews, reviews.default, a host, an address; where several "
+            help="A service, workload or Gateway: reviews, reviews.default, a host, an address; if several "
             "have the name, service/NAME, workload/NAME, pod/NAME, workloadentry/NAME or gateway/NAME.",
             metavar="SERVICE|WORKLOAD|GATEWAY",
         ),
