@@ -41,6 +41,7 @@ def analyze(
     check failed by a fault of Mizzen."""
     from mizzen.cli.loading import STANDARD_INPUT, load, standard_input
     from mizzen.config.diagnostics import Severity, in_reading_order
+    from mizzen.config.refused import Refused
     from mizzen.config.store import ConfigChange
     from mizzen.explain.authorizer_diagnostics import authorizer_diagnostics
     from mizzen.mesh.analysis import Fault
@@ -61,8 +62,8 @@ def analyze(
     found.update(fault.diagnostic for fault in faults)
     if is_translatable:
         found.update(authorizer_diagnostics(mesh))
-    refused = {*loaded.refused, *(fault.key for fault in faults)}
-    wanted = (one for one in found if not one.follows_from(refused))
+    refused = Refused(loaded.refused.union(fault.key for fault in faults), loaded.refused_hosts)
+    wanted = (one for one in found if not refused.explains(one))
     shown = in_reading_order(one for one in wanted if notices or one.severity is not Severity.INFO)
     _print(shown, output, given)
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in shown)

@@ -72,13 +72,15 @@ def _of_files(
     name: str, paths: list[Path], mesh_config: Path | None, failed: list[Fault], *, certificates_served: bool
 ) -> Description:
     from mizzen.cli.loading import load
+    from mizzen.config.refused import Refused
     from mizzen.explain.describe.describe import UnknownNameError
     from mizzen.explain.describe.describe import describe as described
     from mizzen.mesh.analysis import analyze
 
     loaded = load(paths, mesh_config)
     mesh = loaded.mesh(certificates_served=certificates_served)
-    found = (one for one in analyze(mesh, failed.append) if not one.follows_from(loaded.refused))
+    refused = Refused(loaded.refused, loaded.refused_hosts)
+    found = (one for one in analyze(mesh, failed.append) if not refused.explains(one))
     try:
         return described(mesh, name, (*loaded.diagnostics, *found))
     except UnknownNameError as error:

@@ -6,7 +6,6 @@ import io
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -35,9 +34,13 @@ def print_values(content: Any, output: Output) -> None:
         return
     import yaml
 
-    dump = partial(yaml.dump, content, Dumper=yaml.CSafeDumper, sort_keys=False, width=120)
-    text = dump(allow_unicode=True)
-    typer.echo(text if _hides_nothing(text) else dump(allow_unicode=False), nl=False)
+    def dumped(*, allow_unicode: bool) -> str:
+        return yaml.dump(
+            content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=allow_unicode, width=120
+        )
+
+    text = dumped(allow_unicode=True)
+    typer.echo(text if _hides_nothing(text) else dumped(allow_unicode=False), nl=False)
 
 
 def print_json(content: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -55,8 +55,8 @@ class Diagnostic:
     `code` is one of Istio's analysis codes (IST0101, IST0106...) or one of ours (MZ0001...); `path` is the
     field's path as the user wrote it (`spec.http[0].route[1].weight`), empty for a document or file as a
     whole; `message` says what is wrong and, after a semicolon, what would be right. `mentions` are the
-    origins whose `file:line` stands in the message. `missing` is the document that is named but not in
-    force, if the diagnostic says that.
+    origins whose `file:line` stands in the message. `missing` is the document or host that is named but not
+    in force, if the diagnostic says that.
     """
 
     severity: Severity
@@ -65,12 +65,7 @@ class Diagnostic:
     origin: Origin
     path: str = ""
     mentions: tuple[Origin, ...] = field(default=(), compare=False, repr=False)
-    missing: ConfigKey | None = field(default=None, compare=False, repr=False)
-
-    def follows_from(self, refused: Container[ConfigKey]) -> bool:
-        """Return True if the diagnostic calls a refused document absent. It is not shown then, because the
-        errors of that document say what to do."""
-        return self.missing is not None and self.missing in refused
+    missing: ConfigKey | str | None = field(default=None, compare=False, repr=False)
 
     def current(self, current_origin: Callable[[Origin], Origin]) -> Diagnostic:
         """Return the diagnostic with current lines; `current_origin` returns where an origin stands now."""

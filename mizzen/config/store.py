@@ -11,6 +11,7 @@ from mizzen.config.contained_typing import contained_config
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity, bounded, in_reading_order
 from mizzen.config.document import Config, ConfigKey, Document
 from mizzen.config.lines import DocumentLines
+from mizzen.config.refused import hosts_written
 from mizzen.config.yaml_documents import ParsedFile, RefusedDocument
 
 
@@ -33,13 +34,15 @@ class ConfigChange:
 class Refusal:
     """A document whose current text is not in force.
 
-    `in_force` is the origin of the version that is still in force, or None.
+    `in_force` is the origin of the version that is still in force, or None. `hosts` are those that a
+    ServiceEntry names.
     """
 
     key: ConfigKey
     origin: Origin
     diagnostics: tuple[Diagnostic, ...]
     in_force: Origin | None
+    hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class _Entry:
     refused: bool = False
     withheld: bool = False
     inherited: bool = False
+    hosts: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -175,7 +179,7 @@ class ConfigStore:
             for key, entry in file.entries.items():
                 if entry.refused and not entry.withheld and key not in found:
                     why = tuple(in_reading_order(entry.diagnostics or file.diagnostics))
-                    found[key] = Refusal(key, entry.origin, why, self._origin_in_force(key))
+                    found[key] = Refusal(key, entry.origin, why, self._origin_in_force(key), entry.hosts)
         return found
 
     def _origin_in_force(self, key: ConfigKey) -> Origin | None:
@@ -227,7 +231,7 @@ class ConfigStore:
             elif isinstance(written, Document):
                 entries[key] = self._entry(written, old.entries.get(key))
             else:
-                entries[key] = _refused(key, origin, written.diagnostics, old.entries.get(key))
+                entries[key] = _refused(written, written.diagnostics, old.entries.get(key))
         if parsed.unidentified:
             for key, entry in old.entries.items():
                 if key not in entries and entry.config is not None:
@@ -253,7 +257,7 @@ class ConfigStore:
         config, diagnostics = contained_config(document)
         if config is not None:
             return _Entry(document.key, document.origin, config, digest, diagnostics)
-        return _refused(document.key, document.origin, diagnostics, last)
+        return _refused(document, diagnostics, last)
 
     def _remove_entries(self, name: str, entries: Iterable[ConfigKey]) -> set[ConfigKey]:
         for key in entries:
@@ -339,12 +343,14 @@ def _same_lines(config: Config[Any], document: Document) -> bool:
 
 
 def _refused(
-    key: ConfigKey, origin: Origin, diagnostics: tuple[Diagnostic, ...], last: _Entry | None
+    written: Document | RefusedDocument, diagnostics: tuple[Diagnostic, ...], last: _Entry | None
 ) -> _Entry:
     """Return the entry of an invalid document: it keeps the last valid version, if there was one."""
+    hosts = hosts_written(written.key, written.content) if isinstance(written, Document) else written.hosts
+    entry = _Entry(written.key, written.origin, None, b"", diagnostics, refused=True, hosts=hosts)
     if last is None:
-        return _Entry(key, origin, None, b"", diagnostics, refused=True)
-    return _Entry(key, origin, last.config, last.digest, diagnostics, refused=True, inherited=last.inherited)
+        return entry
+    return replace(entry, config=last.config, digest=last.digest, inherited=last.inherited)
 
 
 def _duplicate(key: ConfigKey, origin: Origin, first: Origin) -> Diagnostic:

@@ -34,6 +34,7 @@ from mizzen.config.placeholders import (
     unfilled_message,
     unfilled_values,
 )
+from mizzen.config.refused import hosts_written
 from mizzen.config.scalars import describe, shortened
 from mizzen.config.schema_errors import place
 from mizzen.config.schema_fields import nearest
@@ -46,11 +47,12 @@ MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RefusedDocument:
-    """A document whose key is known, but whose content cannot be trusted."""
+    """A document whose key is known, but whose content cannot be trusted. `hosts`: as in `Refusal`."""
 
     key: ConfigKey
     origin: Origin
     diagnostics: tuple[Diagnostic, ...]
+    hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +356,7 @@ class _Reader:
             message = f"{shortened(api_version)} is not a version of {kind.name}; write {served}"
             diagnostics.append(_error(SCHEMA, message, where, "apiVersion"))
         if any(each.severity is Severity.ERROR for each in diagnostics):
-            self.refused.append(RefusedDocument(key, origin, tuple(diagnostics)))
+            self.refused.append(RefusedDocument(key, origin, tuple(diagnostics), hosts_written(key, content)))
             return
         self.diagnostics.extend(diagnostics)
         digest = content_digest(api_version, namespace, content) if self.digests else b""

@@ -9,6 +9,7 @@ from typing import Final
 
 from mizzen.config import Diagnostic
 from mizzen.config.diagnostics import reading_order
+from mizzen.config.refused import Refused
 from mizzen.config.store import Refusal
 from mizzen.mesh.analysis import Analysis, Fault
 from mizzen.mesh.snapshot import Mesh
@@ -39,8 +40,8 @@ class Analysed:
 
     def shown(self, refused: Iterable[Refusal]) -> ChunkedSequence[Diagnostic]:
         """Return the diagnostics without those that follow from refused documents."""
-        keys = {one.key for one in refused}
-        hidden = [one for one in self.diagnostics if one.follows_from(keys)] if keys else []
+        causes = Refused.of(refused)
+        hidden = [one for one in self.diagnostics if causes.explains(one)] if causes.keys else []
         return self.diagnostics.updated(hidden, (), reading_order)
 
 

@@ -21,6 +21,7 @@ from mizzen.config import (
 from mizzen.config.codes import UNREADABLE
 from mizzen.config.document import ConfigKey
 from mizzen.config.group_kinds import CONFIG_MAP
+from mizzen.config.refused import Refused
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, empty_file, parse_documents
 from mizzen.mesh.snapshot import Mesh
 from mizzen.sources.files import FileSource
@@ -31,7 +32,7 @@ class LoadedConfigs:
     """The content of files: the valid configurations, the settings of the mesh, and all diagnostics.
 
     `documents` is the number of documents of kinds that a mesh reads, valid or not. `refused` are the keys of
-    those that are not valid.
+    those that are not valid, `refused_hosts` the hosts of those that are ServiceEntries.
     """
 
     configs: tuple[Config[Any], ...]
@@ -39,6 +40,7 @@ class LoadedConfigs:
     diagnostics: tuple[Diagnostic, ...]
     documents: int = 0
     refused: frozenset[ConfigKey] = frozenset()
+    refused_hosts: frozenset[str] = frozenset()
 
     def mesh(self, *, certificates_served: bool = True) -> Mesh:
         """Return the mesh of the valid documents. `certificates_served`: workloads have certificates, as with
@@ -80,8 +82,9 @@ def load_configs(
     else:
         settings = mesh_config_among(configs)
     diagnostics = (*found, *store.diagnostics())
+    refused = Refused.of(store.refused().values())
     return LoadedConfigs(
-        configs, settings or MeshConfig(), diagnostics, documents, frozenset(store.refused())
+        configs, settings or MeshConfig(), diagnostics, documents, refused.keys, refused.hosts
     )
 
 

@@ -35,16 +35,23 @@ class Diagnostics:
         path: FieldPath,
         message: str,
         *mentions: Origin | None,
-        missing: ConfigKey | None = None,
+        missing: ConfigKey | str | None = None,
     ) -> None:
-        """Add a diagnostic about something that breaks traffic; `missing` is the document that it lacks."""
+        """Add a diagnostic about something that breaks traffic; `missing` is the document or host that it
+        lacks."""
         self._add(Severity.ERROR, code, config, path, message, mentions, missing)
 
     def warning(
-        self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
+        self,
+        code: str,
+        config: Config[Any],
+        path: FieldPath,
+        message: str,
+        *mentions: Origin | None,
+        missing: ConfigKey | str | None = None,
     ) -> None:
-        """Add a diagnostic about a probable mistake."""
-        self._add(Severity.WARNING, code, config, path, message, mentions)
+        """Add a diagnostic about a probable mistake; `missing` is the document or host that is lacking."""
+        self._add(Severity.WARNING, code, config, path, message, mentions, missing)
 
     def notice(
         self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
@@ -60,7 +67,7 @@ class Diagnostics:
         path: FieldPath,
         message: str,
         mentions: Iterable[Origin | None],
-        missing: ConfigKey | None = None,
+        missing: ConfigKey | str | None = None,
     ) -> None:
         known = tuple(origin for origin in mentions if origin is not None)
         self.diagnostics.append(

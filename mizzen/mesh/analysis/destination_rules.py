@@ -42,6 +42,7 @@ def check_host_of_rule(
             ("spec", "host"),
             f"host {host} is not a known service, so the rule applies to nothing; "
             f"{f'did you mean {meant}?' if meant else 'declare the service, or correct the name'}",
+            missing=host,
         )
 
 

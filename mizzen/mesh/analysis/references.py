@@ -85,7 +85,12 @@ def _check_host(
             )
             mentions = hidden[0].origins[:1] if hidden else ()
             diagnostics.error(
-                "IST0101", used.config, (*used.path, "host"), f"host {host} {reason}", *mentions
+                "IST0101",
+                used.config,
+                (*used.path, "host"),
+                f"host {host} {reason}",
+                *mentions,
+                missing=None if hidden else host,
             )
         return None
     ports = [port.number for port in service.ports if port.protocol is not Protocol.UDP]
@@ -136,6 +141,7 @@ def _check_alias(
             f"host {alias.hostname} stands for {target} ({alias.origins[0]}), which is not a known service; "
             f"declare {target} with a ServiceEntry",
             alias.origins[0],
+            missing=target,
         )
     return None
 

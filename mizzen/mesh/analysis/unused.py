@@ -50,6 +50,7 @@ def check_called_hosts(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics
                     place,
                     f"no service has the host {host}, so no sidecar listens for calls to it; declare it with "
                     "a ServiceEntry, or name a Gateway under `gateways`",
+                    missing=host,
                 )
         elif rule.http and not (rule.tcp or rule.tls) and not any(map(_may_be_http, services)):
             diagnostics.warning(
@@ -124,6 +125,7 @@ def check_external_name(
             ("spec", "externalName"),
             f"nothing declares {host}, so calls to {config.name} go where calls to unknown hosts go, and "
             "rules for them take no effect; declare the host and its ports with a ServiceEntry",
+            missing=target,
         )
 
 

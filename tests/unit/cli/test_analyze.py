@@ -93,6 +93,81 @@ def test_what_was_refused_is_not_called_absent(mizzen: Command, tmp_path: Path) 
     assert errors == ["spec.selector.istio", "spec.http[0].timeout", "spec.gateways[1]", "data[tls.crt]"]
 
 
+def _referring(host: str) -> str:
+    return f"""\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: to-it}}
+spec:
+  hosts: [{host}]
+  http: [{{route: [{{destination: {{host: {host}}}}}]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: tcp-to-it}}
+spec:
+  hosts: [{host}]
+  tcp: [{{route: [{{destination: {{host: {host}}}}}]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: for-it}}
+spec: {{host: {host}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: alias}}
+spec: {{type: ExternalName, externalName: {host}}}
+"""
+
+
+SERVICE_ENTRY = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside}
+spec: {hosts: [HOSTS], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
+"""
+SERVICE_OF_FAR = """\
+apiVersion: v1
+kind: Service
+metadata: {name: shop, namespace: far}
+spec: {ports: [{name: http, port: eighty}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("refused", "host"),
+    [
+        (SERVICE_OF_FAR, "shop.far.svc.cluster.local"),
+        (SERVICE_ENTRY.replace("HOSTS", "a.example, B.Example").replace("DNS", "DSN"), "b.example"),
+        (SERVICE_ENTRY.replace("HOSTS", "b.example").replace("number", "numbr"), "b.example"),
+        (
+            SERVICE_ENTRY.replace("HOSTS", "'*.example'").replace("resolution: DNS", "location: IN"),
+            "b.example",
+        ),
+        (SERVICE_ENTRY.replace("HOSTS", "b.example").replace("io/v1", "io/v0"), "b.example"),
+    ],
+)
+def test_a_host_is_not_called_unknown_if_what_declares_it_was_refused(
+    refused: str, host: str, mizzen: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yaml").write_text(_referring(host))
+    alone = {each["code"] for each in json.loads(mizzen("analyze", tmp_path, "-o", "json").out)}
+    assert alone >= {"IST0101", "IST0174", "MZ0216", "MZ0219"}
+    (tmp_path / "refused.yaml").write_text(refused)
+    found = json.loads(mizzen("analyze", tmp_path, "-o", "json").out)
+    told = {(each["file"], each["code"]) for each in found if each["code"] != "IST0109"}
+    assert {file for file, _ in told} == {str(tmp_path / "refused.yaml")}, told
+    told = mizzen("describe", "alias", "--config", tmp_path).out
+    assert "not a known service" not in told
+
+
+def test_a_host_that_a_refused_document_does_not_declare_is_unknown(mizzen: Command, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(_referring("c.example"))
+    (tmp_path / "refused.yaml").write_text(SERVICE_ENTRY.replace("HOSTS", "b.example").replace("DNS", "DSN"))
+    assert "host c.example is not a known service" in mizzen("analyze", tmp_path).out
+
+
 def test_what_is_right_is_silent(mizzen: Command, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(VIRTUAL_SERVICE.replace("weihgt", "weight"))
     (tmp_path / "service.yaml").write_text(SERVICE)

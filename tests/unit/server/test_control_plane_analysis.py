@@ -197,9 +197,31 @@ spec: {servers: never}
 """
 
 
+ROUTED = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: routed}
+spec: {hosts: [b.example], http: [{route: [{destination: {host: b.example}}]}]}
+"""
+MALFORMED_ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside}
+spec: {hosts: [b.example], ports: never}
+"""
+
+
 @pytest.mark.usefixtures("unheld")
-async def test_a_refused_gateway_is_not_called_absent(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("naming", "path", "malformed", "error"),
+    [
+        (BOUND, "spec.gateways[0]", MALFORMED, "spec.servers"),
+        (ROUTED, "spec.http[0].route[0].destination.host", MALFORMED_ENTRY, "spec.ports"),
+    ],
+    ids=["gateway", "host"],
+)
+async def test_what_was_refused_is_not_called_absent(
+    naming: str, path: str, malformed: str, error: str, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control_plane, "SETTLED_SECONDS", 0.0)
     monkeypatch.setattr(control_plane, "REST_AFTER_ANALYSIS", 0)
@@ -207,15 +229,15 @@ async def test_a_refused_gateway_is_not_called_absent(
     def errors() -> list[str]:
         return [one.path for one in running.plane.view.diagnostics if one.severity is Severity.ERROR]
 
-    await running.plane.begin({"bound.yaml": parse_documents(BOUND.encode(), "bound.yaml")})
+    await running.plane.begin({"bound.yaml": parse_documents(naming.encode(), "bound.yaml")})
     looking = asyncio.create_task(running.plane.keep_analysed())
     async with asyncio.timeout(60):
-        while errors() != ["spec.gateways[0]"]:
+        while errors() != [path]:
             await asyncio.sleep(0.01)
-        await running.plane.take({"edge.yaml": parse_documents(MALFORMED.encode(), "edge.yaml")})
-        assert errors() == ["spec.servers"]
+        await running.plane.take({"edge.yaml": parse_documents(malformed.encode(), "edge.yaml")})
+        assert errors() == [error]
         await running.plane.take({"edge.yaml": None})
-        assert errors() == ["spec.gateways[0]"]
+        assert errors() == [path]
     looking.cancel()
 
 
