@@ -81,6 +81,11 @@ def shown_traceback(error: Exception) -> str:
     return "".join(format_tb(error.__traceback__)[-_SHOWN_FRAMES:])
 
 
+def traceback_and_kind(error: Exception) -> str:
+    """Return the traceback of an exception and its type, without its message, which may quote a secret."""
+    return f"{shown_traceback(error)}{type(error).__name__}"
+
+
 def without_faults(
     state: State,
     changes: Sequence[DocumentChange],

@@ -50,7 +50,7 @@ class Translating(Protocol):
         """The documents that cannot be translated for at least one proxy."""
 
     def overcome(self) -> tuple[str, ...]:
-        """Return the tracebacks of failures since the last call that affected no proxy."""
+        """Return the tracebacks of failures since the last call that affected no proxy, once each."""
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Use a new snapshot of the mesh from now on. `delta` is empty if only lines moved: that concerns no

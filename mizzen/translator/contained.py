@@ -40,7 +40,7 @@ from mizzen.mesh.fault_search import (
     Changed,
     TooManyFaultsError,
     Withheld,
-    shown_traceback,
+    traceback_and_kind,
     undone,
     without_faults,
 )
@@ -164,12 +164,14 @@ class ContainedTranslation:
     def overcome(self) -> tuple[str, ...]:
         """Return the tracebacks of errors since the last call that had no effect on proxies and that no
         document caused. They are still errors of Mizzen."""
-        found, self._overcome = tuple(self._overcome), []
-        return found
+        found, self._overcome = self._overcome, []
+        for translation in (self._whole, *(each.translation for each in self._used())):
+            found += translation.overcome()
+        return tuple(found)
 
     def _note(self, error: Exception | None) -> None:
-        if error is not None:  # without its message, which may quote a secret
-            self._overcome.append(f"{shown_traceback(error)}{type(error).__name__}")
+        if error is not None:
+            self._overcome.append(traceback_and_kind(error))
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Replace the mesh; `delta` is the difference from the last one. It is empty if only lines moved."""

@@ -115,6 +115,11 @@ class Translation:
         self._database.retry_failures()
         return overcome
 
+    def overcome(self) -> list[str]:
+        """Return the tracebacks of errors since the last call in the shared resources of a class, where a
+        second attempt succeeded."""
+        return self._shared.overcome()
+
     def concerned(self) -> Iterator[Proxy]:
         """Yield the proxies whose snapshots may differ since the last call.
 

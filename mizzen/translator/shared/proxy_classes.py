@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.incremental import Database, Lookup, Table
 from mizzen.mesh.changes.named_difference import NamedDifference
+from mizzen.mesh.fault_search import traceback_and_kind
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.scope.reach import Reach, Reaches
 from mizzen.mesh.scope.sidecars import SidecarConfig
@@ -87,6 +88,9 @@ class ProxyClasses:
         self._layered: dict[ProxyClass, None] = {}
         self._building: dict[ProxyClass, OutboundResources] = {}
         self._failed: dict[ProxyClass, str] = {}
+        # Tracebacks of errors that nobody was told yet: of classes that were not tried again, and of others.
+        self._untold: dict[ProxyClass, str] = {}
+        self._overcome: list[str] = []
         self._shared = Table[ProxyClass, SharedResources](database, "resources that proxies share")
         self._laid = Table[ProxyClass, LaidOver](database, "resources of proxies with labels")
         # Beside these, what each proxy's own resources and secrets depend on: few changes reach those.
@@ -214,11 +218,17 @@ class ProxyClasses:
     def _is_brought(self, proxy_class: ProxyClass) -> bool:
         try:
             self._bring(proxy_class)
-        except Exception:
+        except Exception as error:
             self._discard(proxy_class)
             self._failed.pop(proxy_class, None)
+            self._untold[proxy_class] = traceback_and_kind(error)
             return False
         return True
+
+    def overcome(self) -> list[str]:
+        """Return the tracebacks of errors since the last call that a second attempt did not have."""
+        found, self._overcome = self._overcome, []
+        return found
 
     def bring(self, proxy_class: ProxyClass) -> None:
         """Update the shared resources of a class. Their readers run again if they differ now."""
@@ -240,6 +250,7 @@ class ProxyClasses:
     def _bring(self, proxy_class: ProxyClass) -> None:
         if proxy_class in self._failed:
             raise RuntimeError(self._failed[proxy_class])
+        untold = self._untold.pop(proxy_class, None)
         try:
             if proxy_class.wider is None:
                 self._build_or_update(proxy_class)
@@ -253,6 +264,8 @@ class ProxyClasses:
             # For the next proxies of the class. The exception itself would keep an outdated mesh in memory.
             self._failed[proxy_class] = f"{type(error).__name__}: {error}"
             raise
+        if untold is not None:
+            self._overcome.append(untold)
 
     def _build_or_update(self, proxy_class: ProxyClass) -> None:
         live = self._live.get(proxy_class)
@@ -294,8 +307,9 @@ class ProxyClasses:
             yield from building.build()
             if self._building.get(whole) is building and whole not in self._live:
                 self._begin(whole, building)
-        except Exception:
-            return  # `bring` will fail as well, and its caller searches for the cause
+        except Exception as error:
+            # `bring` will fail as well, and its caller searches for the cause; if it does not, this is told.
+            self._untold[whole] = traceback_and_kind(error)
         finally:
             if self._building.get(whole) is building:
                 del self._building[whole]
@@ -330,6 +344,7 @@ class ProxyClasses:
         for each in (proxy_class, proxy_class.whole):
             self._drop(each)
             self._failed.pop(each, None)
+            self._untold.pop(each, None)
 
     def keep(self, classes: Iterable[ProxyClass]) -> None:
         """Forget everything that none of these classes needs."""
@@ -339,6 +354,8 @@ class ProxyClasses:
             gone += [proxy_class for proxy_class in live.layers if proxy_class not in wanted]
         for proxy_class in gone:
             self._drop(proxy_class)
+        for proxy_class in self._untold.keys() - wanted:
+            self._overcome.append(self._untold.pop(proxy_class))
         self._forget_scopes(wanted)
 
     def _drop(self, proxy_class: ProxyClass) -> None:

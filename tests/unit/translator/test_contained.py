@@ -275,6 +275,60 @@ def test_a_fault_in_finding_whom_a_change_concerns_is_told_and_everyone_follows(
     assert world.translation.overcome() == ()
 
 
+def fails_first(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Let the first call of a method of OutboundResources fail."""
+    real = getattr(outbound.OutboundResources, method)
+    due = [RuntimeError("a fault")]
+
+    def failing(self: Any, *arguments: Any) -> Any:
+        if due:
+            raise due.pop()
+        return real(self, *arguments)
+
+    monkeypatch.setattr(outbound.OutboundResources, method, failing)
+
+
+def test_a_fault_of_following_that_a_second_attempt_does_not_have_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, proxy = World(a=service("a")), sidecar("default")
+    world.clusters(proxy)
+    fails_first(monkeypatch, "update")
+    world.write(b=service("b"))
+    assert list(world.translation.concerned()) == [proxy]
+    assert world.clusters(proxy) == {"a:80", "b:80"}
+    [fault] = world.translation.overcome()
+    assert "in failing" in fault
+    assert fault.endswith("RuntimeError")
+    assert world.translation.withheld == ()
+    assert world.translation.overcome() == ()
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
+def test_a_fault_of_preparing_that_a_second_attempt_does_not_have_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, *, leaves: bool
+) -> None:
+    world, proxy = World(a=service("a")), sidecar("default")
+    fails_first(monkeypatch, "build")
+    assert list(world.translation.prepare(proxy)) == []
+    if leaves:
+        assert list(world.translation.forget_unused([])) == []
+    else:
+        assert world.clusters(proxy) == {"a:80"}
+    [fault] = world.translation.overcome()
+    assert "in failing" in fault
+    assert world.translation.overcome() == ()
+
+
+def test_a_fault_that_stays_is_told_once_though_it_was_prepared_for(fails: Any) -> None:
+    fails(is_bad)
+    world, proxy = World(a=service("a"), bad=service("bad", 666)), sidecar("default")
+    assert list(world.translation.prepare(proxy)) == []
+    assert world.clusters(proxy) == {"a:80"}
+    assert [one.key.name for one in world.translation.withheld] == ["bad"]
+    assert world.translation.overcome() == ()
+
+
 @pytest.fixture
 def fail_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Lets the resources of the next workload fail, whatever its documents are."""
