@@ -23,6 +23,8 @@ from mizzen.config.models.base import camel_case
 from mizzen.config.validation.addresses import ip_subnet_problem
 from mizzen.config.validation.authorization_values import (
     check_attribute_values,
+    check_methods,
+    check_paths,
     check_principals,
     check_service_accounts,
     check_values,
@@ -174,6 +176,10 @@ def _check_operation(operation: AuthorizationOperation, place: Place) -> None:
     ):
         for each in _both(attribute):
             check_values(getattr(operation, each), place / camel_case(each), problem)
+    for prefix, effect in (("", "no request matches it"), ("not_", "it excludes no request")):
+        for name, check in (("methods", check_methods), ("paths", check_paths)):
+            here = place / camel_case(f"{prefix}{name}")
+            check(getattr(operation, f"{prefix}{name}"), here, effect)
 
 
 def _check_condition(condition: AuthorizationCondition, place: Place) -> None:

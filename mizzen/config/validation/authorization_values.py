@@ -16,6 +16,7 @@ _LONGEST_SERVICE_ACCOUNT: Final = 320
 _LAST_PORT: Final = 65535
 _TEMPLATE_ONE: Final = "{*}"
 _TEMPLATE_ANY: Final = "{**}"
+_METHODS: Final = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"))
 _PATH_CHARACTERS: Final = re.compile(r"[a-zA-Z0-9\-._~%!$&'()+,;:@=]+")
 
 Problem = Callable[[str], str | None]
@@ -48,6 +49,23 @@ def check_principals(
                 (place / name / index).warning(
                     f'principals are written without {_SCHEME}, so {effect}; write "{right}"'
                 )
+
+
+def check_methods(values: Sequence[str], place: Place, effect: str) -> None:
+    """Warn of methods that are not in capitals; `effect` says what that leads to. A method that HTTP does not
+    define may be written in any way."""
+    for index, value in enumerate(values):
+        right = value.upper()
+        if value != right and right.strip("*") in _METHODS:
+            (place / index).warning(f'requests have their method in capitals, so {effect}; write "{right}"')
+
+
+def check_paths(values: Sequence[str], place: Place, effect: str) -> None:
+    """Warn of paths that begin in a way in which no request's path does; `effect` says what that leads to. A
+    template that does so is an error (`path_problem`)."""
+    for index, value in enumerate(values):
+        if value and value[0] not in "/*" and not is_path_template(value):
+            (place / index).warning(f'paths of requests begin with a slash, so {effect}; write "/{value}"')
 
 
 def check_service_accounts(values: Sequence[str], place: Place) -> None:

@@ -63,6 +63,57 @@ def test_other_values_may_have_one(validate: Validate, policy: str) -> None:
     assert validate("AuthorizationPolicy", policy) == []
 
 
+TO = "{{rules: [{{to: [{{operation: {operation}}}]}}]}}"
+OPERATION = "spec.rules[0].to[0].operation"
+
+
+@pytest.mark.parametrize(
+    ("operation", "path", "message"),
+    [
+        (
+            "{methods: [GET, get]}",
+            f"{OPERATION}.methods[1]",
+            'requests have their method in capitals, so no request matches it; write "GET"',
+        ),
+        (
+            "{notMethods: [Post]}",
+            f"{OPERATION}.notMethods[0]",
+            'requests have their method in capitals, so it excludes no request; write "POST"',
+        ),
+        (
+            "{paths: [/a, a]}",
+            f"{OPERATION}.paths[1]",
+            'paths of requests begin with a slash, so no request matches it; write "/a"',
+        ),
+        (
+            "{notPaths: ['admin/*']}",
+            f"{OPERATION}.notPaths[0]",
+            'paths of requests begin with a slash, so it excludes no request; write "/admin/*"',
+        ),
+    ],
+)
+def test_values_that_no_request_has_are_told(
+    validate: Validate, operation: str, path: str, message: str
+) -> None:
+    [found] = validate("AuthorizationPolicy", TO.format(operation=operation))
+    assert (found.severity.value, found.code, found.path) == ("warning", "IST0133", path)
+    assert found.message == message
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "{methods: [GET, '*', 'P*', '*T', PROPFIND, M-SEARCH, custom]}",
+        "{notMethods: [DELETE, custom]}",
+        "{paths: [/, /a, '/a*', '*', '*/a', '*.html', '/{*}/a', '/a/{**}']}",
+        "{notPaths: [/a, '*a']}",
+        "{hosts: [a.example, '*']}",
+    ],
+)
+def test_values_that_requests_have_are_silent(validate: Validate, operation: str) -> None:
+    assert validate("AuthorizationPolicy", TO.format(operation=operation)) == []
+
+
 def test_rules_that_deny_all_of_tcp_are_told_once(validate: Validate) -> None:
     rules = "{to: [{operation: {methods: [GET]}}]}, {to: [{operation: {ports: ['80']}}]}, " + (
         "{to: [{operation: {paths: [/a]}}]}, {to: [{operation: {hosts: [a]}}]}"
