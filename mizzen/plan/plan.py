@@ -111,6 +111,15 @@ class Plan:
         return bool(self.departed) and not self.proxies and not self.arrived
 
     @property
+    def made_gateways(self) -> tuple[str, ...]:
+        """The workloads that only in the new files a Gateway selects, so that their sidecars count as
+        gateways."""
+        names = (each.partition(" ") for each in self.departed)
+        return tuple(
+            name for kind, _, name in names if kind == "sidecar" and f"gateway {name}" in self.arrived
+        )
+
+    @property
     def is_empty(self) -> bool:
         """True if every proxy gets the same bytes as before."""
         return not self.groups
@@ -129,6 +138,7 @@ class Plan:
             "groups": groups,
             "arrived": list(self.arrived),
             "departed": list(self.departed),
+            "made_gateways": list(self.made_gateways),
         }
 
 

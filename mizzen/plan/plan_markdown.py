@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.plan.plan import Plan, Told
-from mizzen.plan.plan_text import headline, proxies_words
+from mizzen.plan.plan_text import came_and_went, headline, proxies_words
 
 _MOST_CHANGES = 100
 """A comment of GitHub holds 65,536 characters."""
@@ -18,10 +18,9 @@ def plan_markdown(plan: Plan) -> str:
 
 def _lines(plan: Plan) -> Iterator[str]:
     yield f"**{_plain(headline(plan))}**"
-    for word, names in (("New", plan.arrived), ("Gone", plan.departed)):
-        if names:
-            yield ""
-            yield f"{word}: {_plain(proxies_words(names))}"
+    for word, names in came_and_went(plan):
+        yield ""
+        yield f"{word.capitalize()}: {_plain(names)}"
     if plan.refused:
         yield ""
         yield "### Clients speak what workloads refuse"

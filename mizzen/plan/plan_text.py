@@ -39,6 +39,22 @@ def proxies_words(names: tuple[str, ...]) -> str:
     return "; ".join(f"{_count(len(found), kind)}: {_list(found)}" for kind, found in sorted(kinds.items()))
 
 
+def came_and_went(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield which proxies the files newly declare, no longer declare, and declare as gateways now."""
+    made = plan.made_gateways
+    for word, kind, names in (("new", "gateway", plan.arrived), ("gone", "sidecar", plan.departed)):
+        others = tuple(each for each in names if each not in {f"{kind} {name}" for name in made})
+        if others:
+            yield word, proxies_words(others)
+    if made:
+        one = len(made) == 1
+        yield (
+            "now a gateway" if one else "now gateways",
+            f"{_list(made)}, since a Gateway selects {'it' if one else 'them'}; the calls of "
+            f"{'its sidecar' if one else 'their sidecars'} are not compared",
+        )
+
+
 def from_words(told: Told) -> str:
     """Return the lines of a change on both sides, or an empty text if none are known."""
     before, after = _places(told.before), _places(told.after)
@@ -49,9 +65,7 @@ def from_words(told: Told) -> str:
 
 def _lines(plan: Plan) -> Iterator[str]:
     yield headline(plan)
-    for word, names in (("new", plan.arrived), ("gone", plan.departed)):
-        if names:
-            yield f"{word}: {proxies_words(names)}"
+    yield from (f"{word}: {names}" for word, names in came_and_went(plan))
     if plan.refused:
         yield ""
         yield "clients speak what workloads refuse"

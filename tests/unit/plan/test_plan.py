@@ -283,6 +283,21 @@ def test_a_gateway_goes_with_its_workload(tmp_path: Path) -> None:
     assert not found.breaks
 
 
+def test_a_workload_that_a_new_gateway_selects_is_called_a_gateway(tmp_path: Path) -> None:
+    before = MESH + ITS_WORKLOAD + ITS_WORKLOAD.replace("public", "other")
+    gone = ITS_WORKLOAD.replace("public", "gone")
+    found = planned(tmp_path, before + gone, before + PUBLIC)
+    assert found.made_gateways == ("public-1.default",)
+    assert found.as_dict()["made_gateways"] == ["public-1.default"]
+    words = "public-1.default, since a Gateway selects it; the calls of its sidecar are not compared\n"
+    assert f"\ngone: 1 sidecar: gone-1.default\nnow a gateway: {words}" in plan_text(found)
+    assert "new:" not in plan_text(found)
+    assert f"\nNow a gateway: {words}" in plan_markdown(found)
+    same = planned(tmp_path, before + PUBLIC, before + PUBLIC)
+    assert not same.made_gateways
+    assert "now a gateway" not in plan_text(same)
+
+
 def test_what_was_redirected_to_https_and_is_served_breaks(tmp_path: Path) -> None:
     served, redirected, _ = EDITS["plain text is redirected"]
     found = planned(tmp_path, MESH.replace(served, redirected), MESH)
