@@ -7,7 +7,7 @@ from typing import Any
 from mizzen.config.codes import UNTRANSLATABLE
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, Document
-from mizzen.config.faults import place, reason
+from mizzen.config.faults import place, reason, traceback_and_kind
 from mizzen.config.typed_documents import to_config
 
 
@@ -21,4 +21,6 @@ def contained_config(document: Document) -> tuple[Config[Any] | None, tuple[Diag
             f"in {place(error.__traceback__)}; everything else takes effect; "
             "change what is unusual in it, and report it as a fault of Mizzen"
         )
-        return None, (Diagnostic(Severity.ERROR, UNTRANSLATABLE, message, document.origin),)
+        traceback = traceback_and_kind(error)
+        found = Diagnostic(Severity.ERROR, UNTRANSLATABLE, message, document.origin, traceback=traceback)
+        return None, (found,)

@@ -56,7 +56,7 @@ class Diagnostic:
     field's path as the user wrote it (`spec.http[0].route[1].weight`), empty for a document or file as a
     whole; `message` says what is wrong and, after a semicolon, what would be right. `mentions` are the
     origins whose `file:line` stands in the message. `missing` is the document or host that is named but not
-    in force, if the diagnostic says that.
+    in force, if the diagnostic says that. `traceback` is for the log, if a fault of Mizzen is the cause.
     """
 
     severity: Severity
@@ -66,6 +66,7 @@ class Diagnostic:
     path: str = ""
     mentions: tuple[Origin, ...] = field(default=(), compare=False, repr=False)
     missing: ConfigKey | str | None = field(default=None, compare=False, repr=False)
+    traceback: str = field(default="", compare=False, repr=False)
 
     def current(self, current_origin: Callable[[Origin], Origin]) -> Diagnostic:
         """Return the diagnostic with current lines; `current_origin` returns where an origin stands now."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from traceback import format_tb
 from typing import Any, Final, TypeVar
 
 from mizzen.config.codes import UNTRANSLATABLE
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
-from mizzen.config.faults import reason
+from mizzen.config.faults import reason, shown_traceback
 from mizzen.mesh.changes.delta import ConfigChange, DocumentChange, MeshDelta
 from mizzen.mesh.rules.closed_policies import closed_policy, is_closed_policy
 from mizzen.mesh.snapshot import Mesh
@@ -24,8 +23,6 @@ State = TypeVar("State")
 
 MOST_FAULTS: Final = 256
 """Most faults that one search looks for. Each fault costs one trial for every halving of the changes."""
-
-_SHOWN_FRAMES: Final = 8
 
 
 class TooManyFaultsError(Exception):
@@ -73,17 +70,6 @@ class Withheld:
             config.origin,
             mentions=(self.in_force.origin,) if self.in_force is not None else (),
         )
-
-
-def shown_traceback(error: Exception) -> str:
-    """Return the traceback of an exception as text. The exception itself would keep all values of its frames
-    in memory."""
-    return "".join(format_tb(error.__traceback__)[-_SHOWN_FRAMES:])
-
-
-def traceback_and_kind(error: Exception) -> str:
-    """Return the traceback of an exception and its type, without its message, which may quote a secret."""
-    return f"{shown_traceback(error)}{type(error).__name__}"
 
 
 def without_faults(

@@ -136,7 +136,7 @@ class Configuration:
     ) -> None:
         self.faults = faults if faults is not None else Faults()
         """Notes faults of Mizzen."""
-        self._unchecked: frozenset[Diagnostic] = frozenset()
+        self._unchecked: dict[tuple[ConfigKey | None, str], Diagnostic] = {}
         self._store = ConfigStore()
         self._file = mesh_config_file
         self._keys: dict[GroupKind, set[ConfigKey]] = {}
@@ -159,7 +159,7 @@ class Configuration:
         Returns the change of the mesh, None if there is none.
         """
         change = self._store.apply(files)
-        self._count_unchecked()
+        self._note_unchecked()
         if self._changed is not None:
             self._say(change)
         for config in change.updated:
@@ -226,7 +226,7 @@ class Configuration:
         self._former = former
         self._store.apply(files)
         self._restored = former.restore(self._store, files)
-        self._count_unchecked()
+        self._note_unchecked()
         for config in self._store.configs():
             self._keys.setdefault(config.group_kind, set()).add(config.key)
         self._changed = datetime.now(UTC)
@@ -245,13 +245,16 @@ class Configuration:
             )
         return found
 
-    def _count_unchecked(self) -> None:
-        """Count the documents that are newly refused by a fault of Mizzen; their diagnostics are logged."""
+    def _note_unchecked(self) -> None:
+        """Note the documents that are newly refused by a fault of Mizzen."""
         refusals = self._store.refused().values()
         found = (one for each in refusals for one in each.diagnostics if one.code == UNTRANSLATABLE)
-        before, self._unchecked = self._unchecked, frozenset(found)
-        for _ in self._unchecked - before:
-            self.faults.count("a document could not be checked")
+        before, self._unchecked = self._unchecked, {(one.origin.document, one.message): one for one in found}
+        for (document, _), one in self._unchecked.items():
+            if (document, one.message) not in before:
+                self.faults.note(
+                    "a document could not be checked", document=str(document), traceback=one.traceback
+                )
 
     def _say(self, change: ConfigChange) -> None:
         """Log the change: the search for the cause of an outage begins with what changed, and when."""

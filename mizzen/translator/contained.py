@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config, ConfigKey, GroupKind
+from mizzen.config.faults import traceback_and_kind
 from mizzen.config.group_kinds import (
     AUTHORIZATION_POLICY,
     DESTINATION_RULE,
@@ -40,7 +41,6 @@ from mizzen.mesh.fault_search import (
     Changed,
     TooManyFaultsError,
     Withheld,
-    traceback_and_kind,
     undone,
     without_faults,
 )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mizzen.config.faults import place
+from mizzen.config.faults import place, shown_traceback
 from mizzen.incremental import Failure
-from mizzen.mesh.fault_search import shown_traceback
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from itertools import islice
 from typing import Final
 from weakref import WeakValueDictionary
 
+from mizzen.config.faults import traceback_and_kind
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.incremental import Database, Lookup, Table
 from mizzen.mesh.changes.named_difference import NamedDifference
-from mizzen.mesh.fault_search import traceback_and_kind
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.scope.reach import Reach, Reaches
 from mizzen.mesh.scope.sidecars import SidecarConfig

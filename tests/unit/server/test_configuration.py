@@ -116,22 +116,36 @@ def test_a_fault_in_updating_the_mesh_is_healed_by_building_it_anew(monkeypatch:
     assert configuration.faults.number == 1
 
 
-def test_a_document_that_cannot_be_checked_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_that_cannot_be_checked_is_counted_and_logged_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fails(document: Document) -> None:
-        raise RuntimeError("a fault")
+        raise RuntimeError("a\nfault")
 
     for begin in (False, True):
         configuration = Configuration()
         with monkeypatch.context() as broken:
             broken.setattr(contained_typing, "to_config", fails)
             files = {"a.yaml": parsed(SERVICE % "a")}
-            if begin:
-                former = FormerDocument("b.yaml", parsed(SERVICE % "b", "b.yaml").documents[0], 0.0)
-                configuration.begin(files, FormerDocuments([former]))
-            else:
-                configuration.apply(files)
+            with capture_logs() as lines:
+                if begin:
+                    former = FormerDocument("b.yaml", parsed(SERVICE % "b", "b.yaml").documents[0], 0.0)
+                    configuration.begin(files, FormerDocuments([former]))
+                else:
+                    configuration.apply(files)
             expected = 2 if begin else 1
             assert configuration.faults.number == expected
+            assert all(one.message.isprintable() for one in configuration.view().diagnostics)
+            with capture_logs() as moved:
+                configuration.apply({"a.yaml": parsed("# moved\n" + SERVICE % "a")})
+            assert not [line for line in moved if line["log_level"] == "error"]
+        told = [line for line in lines if line["log_level"] == "error"]
+        assert sorted(line["document"] for line in told) == [
+            f"Service/default/{name}" for name in "ab"[:expected]
+        ]
+        for line in told:
+            assert "in fails" in line["traceback"]
+            assert line["traceback"].endswith("RuntimeError"), "the message may quote a secret"
         configuration.apply({"c.yaml": parsed(SERVICE % "c", "c.yaml")})
         assert [(each["what"], each["times"]) for each in configuration.faults.as_json()] == [
             ("a document could not be checked", expected)
