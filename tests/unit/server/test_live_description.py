@@ -109,6 +109,22 @@ async def test_a_gateway_at_the_address_of_a_workload_is_not_its_proxy(tmp_path:
         assert dict(service.facts)["proxies"].startswith("0 of 1 endpoints")
 
 
+BOOKS_NODE = NODE_ID.replace("router~", "sidecar~").replace(NODE_ID.split("~")[2], "books-1.edge")
+
+
+async def test_the_sidecar_of_one_of_two_workloads_at_an_address_is_not_that_of_the_other(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mesh.yaml").write_text(SERVICE + BESIDE_THE_GATEWAY)
+    async with served(options(tmp_path)) as running, running.stream(xds.type_urls.LISTENER, BOOKS_NODE):
+        for workload, service, proxy, proxies in (
+            ("books-1", "books", "connected", "1 of 1"),
+            ("ingress", "shop", "not connected", "0 of 1"),
+        ):
+            assert dict((await description(running, workload)).facts)["proxy"].startswith(proxy)
+            assert dict((await description(running, service)).facts)["proxies"].startswith(proxies)
+
+
 async def test_a_name_that_is_not_there_is_said(tmp_path: Path) -> None:
     (tmp_path / "mesh.yaml").write_text(GATEWAY + SERVICE)
     async with served(options(tmp_path)) as running:
