@@ -321,6 +321,7 @@ _CONFLICT: Final = ("<<<<<<< ", "=======", ">>>>>>> ")
 """What git leaves in a file that it cannot merge."""
 
 _STRAY: Final = "found character that cannot start any token"
+_NO_CONTENT: Final = "did not find expected node content"
 _PARSERS_DEPTH: Final = "maximum nesting depth"
 """The parser's own limit, in its words; newer versions reach it before the first event of the text."""
 
@@ -335,7 +336,7 @@ _HINTS: Final = {
     "found unexpected document indicator": "close the quote that is opened here",
     _STRAY: "quote a value that begins with @, ` or %",
     "found unexpected ':'": "put a space behind the colon, or quote the text",
-    "did not find expected node content": 'write a value; quote one that begins with a colon, as in "::1"',
+    _NO_CONTENT: 'write a value; quote one that begins with a colon, as in "::1"',
     "found unknown escape character": "write \\\\ for a backslash, or use single quotes",
     "did not find expected <document start>": "put `---` between documents, or correct the indentation",
 }
@@ -358,6 +359,9 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, first_line: int) -> Ya
         return YamlError(
             mark.line + first_line, "a tab indents this line; indent by spaces, YAML knows no tabs"
         )
+    if problem.startswith(_NO_CONTENT) and not "".join(rows[mark.line :])[mark.column :].strip():
+        last = max((number for number, each in enumerate(rows[: mark.line + 1]) if each.strip()), default=0)
+        return YamlError(last + first_line, "the document ends in an open bracket or brace; close it")
     begun = error.context_mark
     context = f", {error.context}" if error.context else ""
     if error.context and begun is not None and begun.line != mark.line:

@@ -17,6 +17,10 @@ from mizzen.config.document import FieldPath
 _DEEPEST: Final = 10
 _MAX_PLACES: Final = 3
 """How many places of a misplaced field a message names."""
+_MAX_FIELDS: Final = 14
+"""How many fields of a message a diagnostic lists: those of a match of HTTP."""
+_FEW_FIELDS: Final = 3
+"""Of a message with so few fields these are told, and not where else a field of a common name stands."""
 
 
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
@@ -55,11 +59,11 @@ def nearest_field(model: type[BaseModel], path: FieldPath, prefix: FieldPath = (
         return f"; did you mean `{close}`?"
     start = ".".join(str(step) for step in prefix)
     places = [".".join(filter(None, (start, place))) for place in places_of(model).get(name, ())]
-    if places:
+    if places and not (len(places) > 1 and 0 < len(known) <= _FEW_FIELDS):
         more = ", ..." if len(places) > _MAX_PLACES else ""
         return f"; it belongs to {' or '.join(places[:_MAX_PLACES])}{more}"
-    if 0 < len(known) <= 12:
-        return f"; known are {', '.join(known)}"
+    if 0 < len(known) <= _MAX_FIELDS:
+        return f"; known {'is' if len(known) == 1 else 'are'} {', '.join(known)}"
     return ""
 
 

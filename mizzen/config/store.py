@@ -354,5 +354,5 @@ def _refused(
 
 
 def _duplicate(key: ConfigKey, origin: Origin, first: Origin) -> Diagnostic:
-    message = f"{key} is written twice, first at {first}, which is in force; remove or rename one of them"
+    message = f"{key} is written twice, first at {first}, which counts; remove or rename one of them"
     return Diagnostic(Severity.ERROR, DUPLICATE_DOCUMENT, message, origin)

@@ -25,7 +25,10 @@ def check_destination(destination: Destination | None, place: Place) -> None:
     if destination.subset:
         (place / "subset").check(dns_label_problem(destination.subset, "name of a subset"))
     if destination.port is not None:
-        (place / "port" / "number").check(port_number_problem(destination.port.number))
+        if "number" not in destination.port.model_fields_set and not (place / "port").lost("number"):
+            (place / "port").error("the port has no number; write number: 1 to 65535")
+        else:
+            (place / "port" / "number").check(port_number_problem(destination.port.number))
 
 
 def check_weighted(destinations: Sequence[HTTPRouteDestination | RouteDestination], place: Place) -> None:

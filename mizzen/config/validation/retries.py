@@ -7,6 +7,7 @@ from typing import Final
 
 from mizzen.config.models import HTTPRetry
 from mizzen.config.models.base import camel_case
+from mizzen.config.schema_fields import nearest
 from mizzen.config.validation.durations import check_duration
 from mizzen.config.validation.place import Place
 
@@ -50,6 +51,8 @@ def check_retries(retries: HTTPRetry, place: Place) -> None:
         if condition.strip() in _CONDITIONS or condition.strip() in _STATUSES:
             (place / "retryOn").error(f'"{condition}" has blanks around it; write commas without blanks')
         else:
-            (place / "retryOn").error(
-                f'"{condition}" is not a condition; write a status, or one of {", ".join(_CONDITIONS)}'
+            meant = nearest(condition, _CONDITIONS)
+            right = (
+                f"did you mean {meant}?" if meant else f"write a status, or one of {', '.join(_CONDITIONS)}"
             )
+            (place / "retryOn").error(f'"{condition}" is not a condition; {right}')

@@ -195,5 +195,5 @@ def _policy_words(config: Config[Any]) -> str:
             return f"{spec.action}, {count} rule{'' if count == 1 else 's'}"
         case group_kinds.REQUEST_AUTHENTICATION:
             return f"tokens of {', '.join(rule.issuer for rule in spec.jwt_rules) or 'no issuer'}"
-    hosts = [host for listener in spec.egress for host in listener.hosts]
+    hosts = dict.fromkeys(host for listener in spec.egress for host in listener.hosts)
     return f"lets it call {', '.join(hosts)}" if hosts else "settings of the proxy"

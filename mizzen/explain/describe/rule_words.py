@@ -76,8 +76,11 @@ def _action(route: Any) -> str:
     led = ", ".join(
         f"{_destination(each.destination)}{share}" for each, share in zip(members, shares, strict=True)
     )
-    mirrors = _mirrors(route) if isinstance(route, HTTPRoute) else ()
-    return f"goes to {led}" + "".join(f", mirrored to {_destination(each)}" for each in mirrors)
+    if not isinstance(route, HTTPRoute):
+        return f"goes to {led}"
+    mirrored = "".join(f", mirrored to {_destination(each)}" for each in _mirrors(route))
+    fault = given_words(route.fault)
+    return f"goes to {led}{mirrored}" + (f", with a fault ({fault})" if fault else "")
 
 
 def _mirrors(route: HTTPRoute) -> Iterator[Destination]:

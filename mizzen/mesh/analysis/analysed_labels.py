@@ -63,6 +63,21 @@ class AnalysedLabels:
                 if other is not None and (_ANY, value) in self._values(namespace, other):
                     yield name, value, f"{other}={value}"
 
+    def elsewhere(self, namespace: str, selector: Mapping[str, str]) -> list[str]:
+        """Return the other namespaces that have all labels of a selector, sorted; none if `namespace` has one
+        of the labels, with any value, or Gateways select one."""
+        for name, value in selector.items():
+            if (namespace, name, value) in self._workloads:
+                return []
+            here = self._values(namespace, name)
+            if _ANY in here or (_GATEWAYS, value) in here:
+                return []
+        found = [
+            {label[0] for label in self._values(EVERYWHERE, name).get((_ANY, value)) or ()}
+            for name, value in selector.items()
+        ]
+        return sorted(set[str].intersection(*found)) if found else []
+
     def _values_of(self, namespace: str, name: str) -> Grouped[LabelKey, Any, Any, str]:
         def parts(label: LabelKey, _: object) -> Mapping[Any, str]:
             if label[1] != name:

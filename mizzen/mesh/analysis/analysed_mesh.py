@@ -129,6 +129,9 @@ class AnalysedRegistry:
         if meant is not None:
             return f"{meant}.{rest}"
         elsewhere = [f"{name}.{place}" for place in self._names.places(name)]
+        full = next((other for other in elsewhere if other.startswith(f"{host}.svc.")), None)
+        if full is not None:
+            return full  # `reviews.shop` is not completed, as in Istio: only names without a dot are
         same_name = [other for other in elsewhere if ".svc." in host and ".svc." in other]
         return min(same_name, default=None) or nearest(host, elsewhere)
 

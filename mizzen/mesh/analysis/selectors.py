@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from mizzen.config.document import Config
 from mizzen.mesh.analysis.analysed_labels import EVERYWHERE
@@ -10,6 +10,8 @@ from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.rules.security_policies import has_target_refs
 from mizzen.mesh.scope.sidecars import SidecarConfig, selector_of
+
+_FEW: Final = 3
 
 
 def check_policy_selector(mesh: AnalysedMesh, policy: Config[Any], diagnostics: Diagnostics) -> None:
@@ -24,6 +26,16 @@ def check_policy_selector(mesh: AnalysedMesh, policy: Config[Any], diagnostics: 
     everywhere = policy.namespace == mesh.mesh_config.root_namespace
     place = EVERYWHERE if everywhere else policy.namespace
     nothing = f"no workload and no Service of {'the mesh' if everywhere else f'namespace {place}'}"
+    if not everywhere and (others := mesh.labels.elsewhere(place, selector.match_labels)):
+        labels = ", ".join(f"{name}={value}" for name, value in sorted(selector.match_labels.items()))
+        diagnostics.warning(
+            "IST0127",
+            policy,
+            ("spec", "selector", "matchLabels"),
+            f"{nothing} has {labels}, so the policy is for no call; did you mean namespace "
+            f"{' or '.join(others[:_FEW])}{' ...' if len(others) > _FEW else ''}?",
+        )
+        return
     for name, value, meant in mesh.labels.misspelt(place, selector.match_labels):
         right = f"did you mean {meant}?" if meant else "correct the label, or declare a workload with it"
         diagnostics.warning(

@@ -43,7 +43,17 @@ def check_called_hosts(mesh: AnalysedMesh, rule: VirtualServiceRule, diagnostics
         place = ("spec", "hosts", index)
         services = list(_services(mesh, rule, host))
         if not services:
-            if "*" not in host and not (rule.http and mesh.registry.has_http_port()):
+            meant = None if "*" in host else mesh.registry.near_host(host)
+            if meant is not None:
+                diagnostics.warning(
+                    "MZ0216",
+                    rule.config,
+                    place,
+                    f"no service has the host {host}, so no call to a service follows these rules; did you "
+                    f"mean {meant}?",
+                    missing=host,
+                )
+            elif "*" not in host and not (rule.http and mesh.registry.has_http_port()):
                 diagnostics.warning(
                     "MZ0216",
                     rule.config,

@@ -208,9 +208,7 @@ def test_of_equal_keys_the_first_file_and_line_is_in_force() -> None:
     change = files.write(a=sidecar("x") + sidecar("x", "~/*"))
     assert names(change) == (["x"], [])
     assert files.hosts("x") == "./*"
-    twice = (
-        "Sidecar/default/x is written twice, first at a:1, which is in force; remove or rename one of them"
-    )
+    twice = "Sidecar/default/x is written twice, first at a:1, which counts; remove or rename one of them"
     assert files.messages() == [f"a:6: {twice}", f"b:1: {twice}"]
     assert names(files.write(a=None)) == (["x"], [])
     assert files.hosts("x") == "*/*"

@@ -103,7 +103,8 @@ def test_encodings_and_line_ends(encoding: str, newline: str) -> None:
         (b"a: 1\nb: \xe9\n", "mesh.yaml:2: the byte 0xe9 is not UTF-8"),
         (b"\xff\xfea", "is not text"),
         (b"x" * 101, "mesh.yaml: has 101 bytes, more than the limit of 100"),
-        (b"a: [\n", "mesh.yaml:2: did not find expected node content"),
+        (b"a: [\n", "mesh.yaml:1: the document ends in an open bracket or brace; close it"),
+        (b"a: b\nc: [{d: {\n\n# e\n\n", "mesh.yaml:4: the document ends in an open bracket or brace"),
     ],
 )
 def test_unreadable_files_are_broken(data: bytes, words: str) -> None:
@@ -116,7 +117,7 @@ def test_a_syntax_error_breaks_the_file_but_hides_nothing_of_the_rest() -> None:
     found = parsed(SIDECAR % "a" + "---\nx: 'open\n---\n" + SIDECAR % "b" + "---\ny: [\n")
     assert found.broken
     assert names(found) == ["Sidecar/default/a", "Sidecar/default/b"]
-    assert [each.origin.line for each in found.diagnostics] == [7, 14]
+    assert [each.origin.line for each in found.diagnostics] == [7, 13]
 
 
 def test_directives_and_document_ends() -> None:

@@ -187,7 +187,7 @@ def test_lines_inside_the_config_map() -> None:
     config, found = to_config(document)
     assert config is None
     assert [str(each) for each in found] == [
-        "cm.yaml:10: data.meshNetworks.more: is not a field of MeshNetworks and takes no effect; known are "
+        "cm.yaml:10: data.meshNetworks.more: is not a field of MeshNetworks and takes no effect; known is "
         "networks",
         "cm.yaml:9: data.meshNetworks.networks.a.gateways[0].port: 99999 is not a port number; write 1 to "
         "65535",

@@ -170,6 +170,9 @@ def test_places_of_fields_come_from_the_models() -> None:
     assert "http[].route[].destination" in places_of(VirtualService)["subset"]
     assert nearest_field(VirtualService, ("http", 0, "zzz")) == ""
     assert "did you mean `hosts`" in nearest_field(VirtualService, ("host",))
+    port = ("http", 0, "route", 0, "destination", "port", "name")
+    assert nearest_field(VirtualService, port) == "; known is number"  # a name stands in many places
+    assert ", headers, " in nearest_field(VirtualService, ("http", 0, "match", 0, "end-user"))
 
 
 def test_unknown_fields_are_found_at_any_depth() -> None:

@@ -237,7 +237,7 @@ BAD = [
     ("", "a.mesh-test.yaml: has no tests; write them under `tests:`"),
     ("[]", "a.mesh-test.yaml:1: must be a mapping with `tests`; not a list"),
     ("tests: []", "a.mesh-test.yaml:1: tests is empty; write at least one, or remove the file"),
-    ("tests: [\n", "a.mesh-test.yaml:2: "),
+    ("tests: [\n", "a.mesh-test.yaml:1: "),
     (
         "tests:\n- name: a\n  form: b\n  expect: {closed: true}",
         "a.mesh-test.yaml:3: tests[0].form: unknown field; did you mean `from`?",

@@ -48,7 +48,7 @@ def test_a_file_of_settings_goes_first(folder: Folder, tmp_path: Path) -> None:
     [
         (None, "cannot be read: no such file"),
         ("connectTimeout: x\n", "is not a duration"),
-        ("a: [", "did not find"),
+        ("a: [", "open bracket"),
     ],
 )
 def test_bad_settings_are_errors_beside_the_defaults(folder: Folder, content: str | None, words: str) -> None:

@@ -78,6 +78,12 @@ ROUTES = [
         "0 is not a port number",
     ),
     (
+        route("route: [{destination: {host: a, port: {}}}]"),
+        route("route: [{destination: {host: a, port: {number: 80}}}]"),
+        H + ".route[0].destination.port",
+        "the port has no number",
+    ),
+    (
         only("route: [{destination: {host: a}, weight: -1}]"),
         only("route: [{destination: {host: a}, weight: 7}]"),
         H + ".route[0].weight",
@@ -376,6 +382,12 @@ ROUTES = [
         route("retries: {attempts: 1, retryOn: 'reset,5xx,503'}"),
         H + ".retries.retryOn",
         '"5XX" is not a condition',
+    ),
+    (
+        route("retries: {attempts: 1, retryOn: 'reset,conect-failure'}"),
+        route("retries: {attempts: 1, retryOn: 'reset,connect-failure'}"),
+        H + ".retries.retryOn",
+        '"conect-failure" is not a condition; did you mean connect-failure?',
     ),
     (
         route("retries: {attempts: 1, retryOn: '799'}"),

@@ -124,6 +124,13 @@ def test_a_service_has_its_ports_and_endpoints(tmp_path: Path) -> None:
     assert found.endpoints[0].origins == (f"{tmp_path}/mesh.yaml:{line_of(WHOLE, 'name: shop-1') - 2}",)
 
 
+def test_a_fault_is_told_with_the_route_that_has_it(tmp_path: Path) -> None:
+    fault = "fault: {abort: {httpStatus: 418, percentage: {value: 100}}}"
+    found = described(tmp_path, WHOLE.replace("  - name: beta", f"  - name: beta\n    {fault}"))
+    [routed] = [rule for rule in found.rules if rule.name == "default/shop" and "routes" in rule.what]
+    assert routed.parts[0].words.endswith("goes to shop.default v2, with a fault (abort)")
+
+
 def test_a_service_has_its_rules_with_their_lines(tmp_path: Path) -> None:
     found = described(tmp_path, WHOLE)
     told = {(rule.kind, rule.name): rule for rule in found.rules}

@@ -32,6 +32,22 @@ DOCUMENTS: dict[str, tuple[str, str, str, str, str]] = {
         VM.replace("app: a", "app: aaa") + PERMISSIVE.replace("app: a", "app: aaab"),
         VM.replace("app: a", "app: aaa") + PERMISSIVE.replace("app: a", "app: aaa"),
     ),
+    "policy for workloads of a different namespace": (
+        "IST0127",
+        "spec.selector.matchLabels",
+        "no workload and no Service of namespace default has app=aaa, so the policy is for no call; did you "
+        "mean namespace far?",
+        VM.replace("name: vm", "namespace: far, name: vm").replace("app: a", "app: aaa")
+        + PERMISSIVE.replace("app: a", "app: aaa"),
+        VM.replace("app: a", "app: aaa") + PERMISSIVE.replace("app: a", "app: aaa"),
+    ),
+    "rule for a host that is misspelt": (
+        "MZ0216",
+        "spec.hosts[0]",
+        "no service has the host webb.com, so no call to a service follows these rules; did you mean web.com",
+        ENTRY + ROUTE.replace("hosts: [web.com]", "hosts: [webb.com]"),
+        ENTRY + ROUTE,
+    ),
     "delegate that nobody names": (
         "MZ0215",
         "spec",

@@ -38,6 +38,13 @@ REFERENCES: dict[str, tuple[str, str, str, str, str]] = {
         ENTRY + OF_KUBERNETES.replace("default", "far") + ROUTE.replace("{host: web.com}", "{host: web}"),
         ENTRY + OF_KUBERNETES + ROUTE.replace("{host: web.com}", "{host: web}"),
     ),
+    "name and namespace of a service": (
+        "IST0101",
+        "spec.http[0].route[0].destination.host",
+        "host web.default is not a known service; did you mean web.default.svc.cluster.local?",
+        ENTRY + OF_KUBERNETES + ROUTE.replace("{host: web.com}", "{host: web.default}"),
+        ENTRY + OF_KUBERNETES + ROUTE.replace("{host: web.com}", "{host: web.default.svc.cluster.local}"),
+    ),
     "rule for a host, and one like it": (
         "IST0174",
         "spec.host",

@@ -95,6 +95,12 @@ CASES = {
     ),
 }
 
+SELECTED = """---
+kind: Gateway
+metadata: {name: front}
+spec: {selector: {app: shop}, servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ["*"]}]}
+"""
+
 
 def served(text: str) -> Mesh:
     return Mesh.build(load(text), MeshConfig(), certificates_served=True)
@@ -130,6 +136,14 @@ def test_it_comes_and_goes_with_its_documents(case: str) -> None:
 def test_what_a_rule_says_frees_a_workload_from_its_label() -> None:
     text = CASES["nothing says that there is a proxy"][3] + RULE.replace("DISABLE", "ISTIO_MUTUAL")
     assert of_code(list(analyze(served(text))), "MZ0223") == []
+
+
+def test_a_gateway_takes_what_its_gateways_say() -> None:
+    """A PeerAuthentication does not apply to a gateway, so calls to it in plain text are not refused."""
+    for case, code in (("nothing says that there is a proxy", "MZ0223"), ("plain text to STRICT", "IST0113")):
+        text = CASES[case][3]
+        assert of_code(list(analyze(served(text))), code)
+        assert of_code(list(analyze(served(text + SELECTED))), code) == []
 
 
 def test_without_certificates_the_mode_itself_is_the_diagnostic() -> None:

@@ -76,6 +76,17 @@ def test_labels_that_nothing_has_may_be_those_of_machines_that_join_later(found:
     assert found(REVIEWS, policy("AuthorizationPolicy", "app: reviwes", "far")) == []
 
 
+def test_a_policy_in_the_wrong_namespace(found: Found) -> None:
+    far = [("IST0127", "did you mean namespace default?")]
+    assert found(REVIEWS, policy("AuthorizationPolicy", "app: reviews", "far")) == far
+    assert found(REVIEWS, policy("AuthorizationPolicy", "app: reviews, tier: b", "far")) == far
+    assert found(REVIEWS, policy("AuthorizationPolicy", "app: reviews, tier: x", "far")) == []
+    of_gateway = GATEWAY.replace("istio: gw", "app: reviews")
+    assert found(REVIEWS, of_gateway, policy("AuthorizationPolicy", "app: reviews", "far")) == []
+    there = REVIEWS.replace("name: ", "namespace: far, name: ").replace("reviews", "cart")
+    assert found(REVIEWS, there, policy("AuthorizationPolicy", "app: reviews", "far")) == [CORRECT]
+
+
 def test_a_label_with_almost_the_name(found: Found) -> None:
     assert found(REVIEWS, policy("AuthorizationPolicy", "ap: reviews")) == [MEANT]
     assert found(REVIEWS, policy("AuthorizationPolicy", "ap: cart")) == []
