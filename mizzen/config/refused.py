@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import ConfigKey
-from mizzen.config.group_kinds import SERVICE, SERVICE_ENTRY
+from mizzen.config.group_kinds import DESTINATION_RULE, SERVICE, SERVICE_ENTRY
 
 if TYPE_CHECKING:
     from mizzen.config.store import Refusal
@@ -18,7 +18,8 @@ _SERVICE_LABELS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The keys of refused documents, and the hosts of refused ServiceEntries."""
+    """The keys of refused documents, and the hosts of refused ServiceEntries. For a refused DestinationRule
+    the keys have also that of any rule for its host."""
 
     keys: frozenset[ConfigKey] = frozenset()
     hosts: frozenset[str] = frozenset()
@@ -27,9 +28,10 @@ class Refused:
     def of(cls, refusals: Iterable[Refusal]) -> Refused:
         """Return what these refusals keep out of force."""
         found = tuple(refusals)
-        return cls(
-            frozenset(each.key for each in found), frozenset(host for each in found for host in each.hosts)
-        )
+        rules = [each for each in found if each.key.group_kind == DESTINATION_RULE]
+        declared = {host for each in found if each not in rules for host in each.hosts}
+        shaped = {any_rule_for(host) for each in rules for host in each.hosts}
+        return cls(frozenset({each.key for each in found} | shaped), frozenset(declared))
 
     def explains(self, diagnostic: Diagnostic) -> bool:
         """Return True if the diagnostic calls something absent that a refused document is or declares. It is
@@ -56,9 +58,25 @@ def _covers(wildcard: str, host: str) -> bool:
     return wildcard.startswith("*") and host.endswith(wildcard[1:])
 
 
+def any_rule_for(host: str) -> ConfigKey:
+    """Return the key that stands for a DestinationRule for a host, whatever the rule's name is. Hosts of
+    Kubernetes are compared without the domain."""
+    labels = host.split(".")
+    is_service = len(labels) >= _SERVICE_LABELS and labels[2] == "svc"
+    return DESTINATION_RULE.key("", ".".join(labels[:_SERVICE_LABELS]) if is_service else host)
+
+
 def hosts_written(key: ConfigKey, content: Mapping[str, Any]) -> frozenset[str]:
-    """Return the hosts of a ServiceEntry that need not be valid; of other kinds none."""
+    """Return the hosts of a ServiceEntry, or the host of a DestinationRule, that need not be valid; of other
+    kinds none."""
     spec = content.get("spec")
-    hosts = spec.get("hosts") if key.group_kind == SERVICE_ENTRY and isinstance(spec, Mapping) else None
-    written = hosts if isinstance(hosts, list) else ()
+    if not isinstance(spec, Mapping):
+        return frozenset()
+    if key.group_kind == DESTINATION_RULE:
+        host = spec.get("host")
+        is_short = isinstance(host, str) and "." not in host
+        written = [f"{host}.{key.namespace}.svc" if is_short else host]
+    else:
+        hosts = spec.get("hosts") if key.group_kind == SERVICE_ENTRY else None
+        written = hosts if isinstance(hosts, list) else []
     return frozenset(host.lower().rstrip(".") for host in written if isinstance(host, str) and host)

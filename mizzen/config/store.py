@@ -35,7 +35,7 @@ class Refusal:
     """A document whose current text is not in force.
 
     `in_force` is the origin of the version that is still in force, or None. `hosts` are those that a
-    ServiceEntry names.
+    ServiceEntry or DestinationRule names.
     """
 
     key: ConfigKey

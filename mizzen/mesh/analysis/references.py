@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mizzen.config.document import Config, FieldPath
 from mizzen.config.group_kinds import GATEWAY, VIRTUAL_SERVICE
 from mizzen.config.models import Destination, VirtualService
+from mizzen.config.refused import any_rule_for
 from mizzen.config.schema_fields import nearest
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.collected import Diagnostics
@@ -172,6 +173,7 @@ def _check_subset(
                 used.config,
                 path,
                 f"no DestinationRule for {host} defines subset {subset}; add one, or drop the subset",
+                missing=any_rule_for(host),
             )
             return
         message = _absent(host, subset, client, rules)

@@ -168,6 +168,24 @@ def test_a_host_that_a_refused_document_does_not_declare_is_unknown(mizzen: Comm
     assert "host c.example is not a known service" in mizzen("analyze", tmp_path).out
 
 
+def test_a_subset_is_not_called_undefined_if_the_rule_that_defines_it_was_refused(
+    mizzen: Command, tmp_path: Path
+) -> None:
+    subset = VIRTUAL_SERVICE.replace("weihgt: 100", "  subset: v1")
+    rule = """---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: rule}
+spec: {host: HOST, subset: [{name: v1, labels: {app: reviews}}]}
+"""
+    (tmp_path / "service.yaml").write_text(SERVICE)
+    for host, told in (("reviews", []), ("reviews.default.svc.cluster.local", []), ("other", ["IST0101"])):
+        (tmp_path / "rules.yaml").write_text(subset + rule.replace("HOST", host))
+        found = json.loads(mizzen("analyze", tmp_path, "-o", "json").out)
+        assert [each["code"] for each in found if "defines subset v1" in each["message"]] == told
+        assert "spec.subset" in [each["path"] for each in found]
+
+
 def test_what_is_right_is_silent(mizzen: Command, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(VIRTUAL_SERVICE.replace("weihgt", "weight"))
     (tmp_path / "service.yaml").write_text(SERVICE)
