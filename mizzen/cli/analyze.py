@@ -44,6 +44,7 @@ def analyze(
     from mizzen.config.refused import Refused
     from mizzen.config.store import ConfigChange
     from mizzen.explain.authorizer_diagnostics import authorizer_diagnostics
+    from mizzen.incremental import Failure as Failed
     from mizzen.mesh.analysis import Fault
     from mizzen.mesh.analysis import analyze as analyze_mesh
     from mizzen.mesh.fault_search import updated_without_faults
@@ -61,7 +62,10 @@ def analyze(
     found = {*loaded.diagnostics, *mesh.diagnostics, *analyze_mesh(mesh, failed.append)}
     found.update(fault.diagnostic for fault in faults)
     if is_translatable:
-        found.update(authorizer_diagnostics(mesh))
+        try:
+            found.update(authorizer_diagnostics(mesh))
+        except Exception as error:
+            failed.append(Fault.of(Failed("external authorizers", (), error, error.__traceback__)))
     refused = Refused(loaded.refused.union(fault.key for fault in faults), loaded.refused_hosts)
     wanted = (one for one in found if not refused.explains(one))
     shown = in_reading_order(one for one in wanted if notices or one.severity is not Severity.INFO)

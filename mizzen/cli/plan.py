@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mizzen.cli.admin_client import ADMIN, admin_address, ask
+from mizzen.cli.contained_answer import TwoVersionsAnswer
 from mizzen.cli.failure import Failure
-from mizzen.cli.not_whole import exit_if_not_whole
+from mizzen.cli.not_whole import NOT_WHOLE, exit_if_not_whole
 from mizzen.cli.options import AdminAddress, MeshConfigPath, NoCertificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from mizzen.config import Diagnostic, MeshConfig
+    from mizzen.config import Config, Diagnostic, MeshConfig
     from mizzen.mesh.analysis import Fault
     from mizzen.mesh.proxy.node import Proxy
+    from mizzen.mesh.snapshot import Mesh
     from mizzen.plan import Plan
     from mizzen.sources.two_versions import Files
 
@@ -66,7 +68,7 @@ def plan(
 
     Exit 2 if something breaks: a destination without endpoints, a host that no longer matches, connections
     that are cut, traffic that becomes plaintext, or that is refused; 1 if a document of NEW is refused; 3
-    if a check failed by a fault of Mizzen; 0 otherwise.
+    if a check failed, or a valid document is withheld, by a fault of Mizzen; 0 otherwise.
     """
     from mizzen.cli.loading import load_node
     from mizzen.config.diagnostics import Severity
@@ -81,11 +83,11 @@ def plan(
         found = _with_files(*sides, settings, nodes, certificates_served=not no_certificates)
     diagnostics = [each for each in found.diagnostics if each.severity is not Severity.INFO]
     for diagnostic in diagnostics:
-        path = f"{diagnostic.path}: " if diagnostic.path else ""
-        where = found.known_as(str(diagnostic.origin))
-        typer.echo(f"{diagnostic.severity}: {where}: {path}{diagnostic.message}", err=True)
+        _tell(diagnostic, found.known_as)
     _print(found.plan, output)
     exit_if_not_whole(found.failed)
+    if found.withholds:
+        raise typer.Exit(NOT_WHOLE)
     if found.plan.breaks:
         raise typer.Exit(BREAKS)
     if any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics):
@@ -95,12 +97,13 @@ def plan(
 @dataclass(frozen=True, slots=True)
 class _Compared:
     """A plan, the diagnostics of NEW, the function from its files' internal names to the user's names, and
-    the checks that failed."""
+    the checks that failed. `withholds`: documents are withheld by a fault of Mizzen."""
 
     plan: Plan
     diagnostics: Sequence[Diagnostic]
     known_as: Callable[[str], str]
     failed: Sequence[Fault]
+    withholds: bool
 
 
 def _with_files(
@@ -111,12 +114,22 @@ def _with_files(
     from mizzen.sources.two_versions import read_two_versions
 
     versions = read_two_versions(old, new, settings=settings)
-    before = Mesh.build(versions.configs, versions.settings, certificates_served=certificates_served)
-    after, _ = before.updated(versions.change, versions.new_settings)
-    pairs = fleet(before, after, nodes, old_file=old.known_as, new_file=new.known_as)
-    failed: list[Fault] = []
-    refused = new_refusals(before, after, new.known_as, failed.append)
-    return _Compared(plan(pairs, refused), versions.diagnostics, new.known_as, failed)
+
+    def build(configs: Iterable[Config[Any]]) -> Mesh:
+        return Mesh.build(configs, versions.settings, certificates_served=certificates_served)
+
+    def made(before: Mesh, after: Mesh) -> tuple[Plan, list[Fault]]:
+        failed: list[Fault] = []
+        pairs = fleet(before, after, nodes, old_file=old.known_as, new_file=new.known_as)
+        return plan(pairs, new_refusals(before, after, new.known_as, failed.append)), failed
+
+    def say(diagnostic: Diagnostic) -> None:
+        side = new if diagnostic.origin in {each.origin for each in versions.change.updated} else old
+        _tell(diagnostic, side.known_as, old.known_as)
+
+    answer = TwoVersionsAnswer(build, versions.configs, versions.change, versions.new_settings, nodes, say)
+    found, failed = answer.answer(made)
+    return _Compared(found, versions.diagnostics, new.known_as, failed, bool(answer.withheld))
 
 
 def _with_server(
@@ -134,12 +147,33 @@ def _with_server(
         raise Failure(f"{address}: {error}; is it another version of Mizzen?") from error
     version = read_version(new)
     compared = change_to(served, version.configs, version.refused)
-    before = served.mesh(compared)
-    after, _ = before.updated(compared.change, settings or version.settings or served.mesh_config)
-    pairs = fleet(before, after, nodes or served.proxies)
-    failed: list[Fault] = []
-    refused = new_refusals(before, after, note=failed.append)
-    return _Compared(plan(pairs, refused), version.diagnostics, new.known_as, failed)
+    proxies = nodes or served.proxies
+
+    def made(before: Mesh, after: Mesh) -> tuple[Plan, list[Fault]]:
+        failed: list[Fault] = []
+        pairs = fleet(before, after, proxies)
+        return plan(pairs, new_refusals(before, after, note=failed.append)), failed
+
+    answer = TwoVersionsAnswer(
+        served.mesh,
+        compared.served,
+        compared.change,
+        settings or version.settings or served.mesh_config,
+        proxies,
+        lambda diagnostic: _tell(diagnostic, new.known_as),
+    )
+    found, failed = answer.answer(made)
+    return _Compared(found, version.diagnostics, new.known_as, failed, bool(answer.withheld))
+
+
+def _tell(
+    diagnostic: Diagnostic, known_as: Callable[[str], str], mentioned_as: Callable[[str], str] = str
+) -> None:
+    path = f"{diagnostic.path}: " if diagnostic.path else ""
+    message = diagnostic.message
+    for mention in diagnostic.mentions:
+        message = message.replace(str(mention), mentioned_as(str(mention)))
+    typer.echo(f"{diagnostic.severity}: {known_as(str(diagnostic.origin))}: {path}{message}", err=True)
 
 
 def _sides(paths: list[Path], git: str, common: Iterable[Path]) -> tuple[Files, Files]:

@@ -5,27 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from mizzen.cli.failure import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mizzen.cli.contained_answer import FilesAnswer
     from mizzen.mesh.proxy.node import Proxy
     from mizzen.mesh.snapshot import Mesh
 
 
-def mesh_of(paths: Sequence[Path], mesh_config: Path | None, *, certificates_served: bool) -> Mesh:
-    """Return the mesh of the valid documents in files; diagnostics go to standard error."""
+def files_answer(
+    paths: Sequence[Path], mesh_config: Path | None, *, certificates_served: bool
+) -> FilesAnswer:
+    """Return what answers from the valid documents in files; diagnostics go to standard error."""
+    from mizzen.cli.contained_answer import FilesAnswer, tell
     from mizzen.cli.loading import load
     from mizzen.config.diagnostics import Severity
 
     loaded = load(paths, mesh_config)
     for diagnostic in loaded.diagnostics:
         if diagnostic.severity is not Severity.INFO:
-            typer.echo(f"{diagnostic.severity}: {diagnostic}", err=True)
-    return loaded.mesh(certificates_served=certificates_served)
+            tell(diagnostic)
+    return FilesAnswer(loaded, certificates_served=certificates_served)
 
 
 def declared_proxy(mesh: Mesh, name: str, node: Path | None) -> Proxy:

@@ -18,10 +18,11 @@ from mizzen.cli.options import (
     NoCertificates,
     NodeOfFiles,
 )
-from mizzen.cli.proxy_of_files import declared_proxy, mesh_of
+from mizzen.cli.proxy_of_files import declared_proxy, files_answer
 from mizzen.cli.table_output import Output, print_rows
 
 if TYPE_CHECKING:
+    from mizzen.cli.contained_answer import FilesAnswer
     from mizzen.explain.tables.row import Filter, Row
     from mizzen.mesh.snapshot import Mesh
 
@@ -74,9 +75,12 @@ def table_command(kind: str) -> Callable[..., None]:
             paths.append(Path(proxy))
         paths += more or ()
         if paths:
-            mesh = mesh_of(paths, mesh_config, certificates_served=not no_certificates)
-            found = _of_files(kind, mesh, proxy, node, wanted)
-        elif proxy:
+            files = files_answer(paths, mesh_config, certificates_served=not no_certificates)
+            found = _of_files(kind, files, proxy, node, wanted)
+            print_rows(found, output, kind)
+            files.exit_if_not_whole()
+            return
+        if proxy:
             found = _of_server(kind, proxy, admin, wanted)
         else:
             raise Failure(f"say which proxy: mizzen {kind} reviews-v1.default, or --config with --node", 2)
@@ -115,7 +119,7 @@ def _of_server(kind: str, proxy: str, admin: str, wanted: Filter) -> list[Row]:
     return [row for row in rows if wanted.lets_through(row)]
 
 
-def _of_files(kind: str, mesh: Mesh, proxy: str, node: Path | None, wanted: Filter) -> list[Row]:
+def _of_files(kind: str, files: FilesAnswer, proxy: str, node: Path | None, wanted: Filter) -> list[Row]:
     from mizzen.explain.missing_secrets import MissingSecrets
     from mizzen.explain.origins import PartOrigins
     from mizzen.explain.tables.rows import rows
@@ -125,9 +129,13 @@ def _of_files(kind: str, mesh: Mesh, proxy: str, node: Path | None, wanted: Filt
 
     if not proxy and node is None:
         raise Failure("say which proxy: a workload or Gateway, or --node FILE", exit_code=2)
-    found = declared_proxy(mesh, proxy, node)
-    translation = Translation(mesh)
-    snapshot = translation.snapshot(found)
-    sent = {type_url: snapshot.collection(type_url).resources for type_url in TYPE_URLS.values()}
-    missing = MissingSecrets(translation, found)
-    return list(rows(kind, Sent(sent, PartOrigins(translation, found), missing=missing), wanted))
+
+    def made(mesh: Mesh) -> list[Row]:
+        found = declared_proxy(mesh, proxy, node)
+        translation = Translation(mesh)
+        snapshot = translation.snapshot(found)
+        sent = {type_url: snapshot.collection(type_url).resources for type_url in TYPE_URLS.values()}
+        missing = MissingSecrets(translation, found)
+        return list(rows(kind, Sent(sent, PartOrigins(translation, found), missing=missing), wanted))
+
+    return files.answer(made, lambda mesh: [declared_proxy(mesh, proxy, node)])

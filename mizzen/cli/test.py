@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mizzen.cli.failure import Failure
+from mizzen.cli.not_whole import NOT_WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from mizzen.config.diagnostics import Diagnostic
+    from mizzen.mesh.snapshot import Mesh
     from mizzen.mesh_tests import MeshTestFile, MeshUnderTest, PlacedTest, Result
 
 
@@ -35,7 +37,8 @@ def run_tests(
     Every file *.mesh-test.yaml says which configuration it tests; the default is the file's folder. No Envoy
     and no server is needed: calls are simulated with what the proxies of both ends would be sent. With
     --envoy the calls are real: each proxy on the way is an Envoy, and test servers stand in for the
-    destinations. Exit 1 if a test fails, 2 if a file of tests or its configuration is wrong.
+    destinations. Exit 1 if a test fails, 2 if a file of tests or its configuration is wrong, 3 if a
+    valid document is left out by a fault of Mizzen.
     """
     from mizzen.sources.mesh_tests import load_mesh_tests
 
@@ -45,6 +48,8 @@ def run_tests(
         if file.tests:
             counts += _run(file, config or (), quiet=quiet, envoy=envoy)
     typer.echo(_summary(counts), err=True)
+    if counts["withheld"]:
+        raise typer.Exit(NOT_WHOLE)
     if counts["wrong"]:
         raise typer.Exit(2)
     if counts["failed"]:
@@ -52,10 +57,11 @@ def run_tests(
 
 
 def _run(file: MeshTestFile, config: Sequence[Path], *, quiet: bool, envoy: bool) -> Counter[str]:
-    from mizzen.mesh_tests import result_text
-    from mizzen.sources.mesh_tests import load_mesh_under_test
+    from mizzen.cli.contained_answer import FilesAnswer
+    from mizzen.mesh_tests import MeshUnderTest, result_text
+    from mizzen.sources.mesh_tests import load_tested_configs
 
-    under_test, loaded = load_mesh_under_test(file, config)
+    loaded = load_tested_configs(file, config)
     counts: Counter[str] = Counter(wrong=_say(loaded.diagnostics))
 
     def tell(result: Result) -> None:
@@ -64,11 +70,18 @@ def _run(file: MeshTestFile, config: Sequence[Path], *, quiet: bool, envoy: bool
         if not (quiet and result.passed and not result.differs):
             typer.echo(result_text(result), nl=False)
 
+    def made(mesh: Mesh) -> tuple[MeshUnderTest, list[Result]]:
+        under_test = MeshUnderTest(mesh, file.interception_mode)
+        return under_test, [under_test.run(placed) for placed in file.tests]
+
+    files = FilesAnswer(loaded, certificates_served=file.certificates_served)
+    under_test, results = files.answer(made)
     if envoy:
         _run_with_envoys(under_test, file.tests, tell)
     else:
-        for placed in file.tests:
-            tell(under_test.run(placed))
+        for result in results:
+            tell(result)
+    counts["withheld"] += len(files.withheld)
     return counts
 
 

@@ -47,9 +47,10 @@ def translate(
     """Print everything that one proxy would be sent: clusters, endpoints, listeners, routes, secrets.
 
     Diagnostics go to standard error; valid documents are translated all the same, as the server does. Exit 1
-    if a document was refused.
+    if a document was refused; 3 if one is left out by a fault of Mizzen.
     """
     from mizzen.api import translate as translate_for
+    from mizzen.cli.contained_answer import FilesAnswer
     from mizzen.cli.loading import load, load_node
     from mizzen.cli.table_output import Output as Values
     from mizzen.cli.table_output import print_values
@@ -57,17 +58,18 @@ def translate(
 
     proxy = load_node(node)
     loaded = load([*config, *(more or ())], mesh_config)
-    mesh = loaded.mesh(certificates_served=not no_certificates)
-    resources = translate_for(mesh, proxy)
+    files = FilesAnswer(loaded, certificates_served=not no_certificates)
+    resources = files.answer(lambda mesh: translate_for(mesh, proxy), lambda _: [proxy])
     content = resources.as_dict(show_secrets=show_secrets)
     if kind is not None:
         content = {kind.value: content[kind.value]}
     print_values(content, Values(output.value))
     for warning in proxy.warnings:
         typer.echo(f"warning: {node}: {warning}", err=True)
-    diagnostics = dict.fromkeys((*loaded.diagnostics, *mesh.diagnostics, *resources.diagnostics))
+    diagnostics = dict.fromkeys((*loaded.diagnostics, *files.mesh.diagnostics, *resources.diagnostics))
     for diagnostic in diagnostics:
         if diagnostic.severity is not Severity.INFO:
             typer.echo(f"{diagnostic.severity}: {diagnostic}", err=True)
+    files.exit_if_not_whole()
     if any(diagnostic.severity is Severity.ERROR for diagnostic in loaded.diagnostics):
         raise typer.Exit(1)

@@ -11,8 +11,10 @@ import typer
 from mizzen.cli.admin_client import ADMIN
 from mizzen.cli.failure import Failure
 from mizzen.cli.options import AdminAddress, FilesAsked, MeshConfigPath, NoCertificates, NodeOfFiles
+from mizzen.cli.proxy_of_files import files_answer
 
 if TYPE_CHECKING:
+    from mizzen.cli.contained_answer import FilesAnswer
     from mizzen.explain.answer import Answer
     from mizzen.explain.question import Question
     from mizzen.explain.why import ServedMesh
@@ -63,7 +65,7 @@ def why(
 
     At each step it names the closest candidate that was not chosen, and the first condition that it failed.
     With --config it reads files: diagnostics go to standard error, and valid documents count. Else it asks a
-    running server.
+    running server. Exit 3 if a valid document is left out by a fault of Mizzen.
     """
     words = list(call or ())
     question = _question(words, header or (), tcp, http2=http2, tls=tls, sni=sni, claims=claims)
@@ -71,31 +73,23 @@ def why(
         raise Failure("say who is called by whom: one of --from WORKLOAD, --gateway NAME, --node FILE", 2)
     paths = [*(config or ()), *map(Path, words)]
     if paths:
-        mesh = _mesh(paths, mesh_config, certificates_served=not no_certificates)
-        answer = _of_files(mesh, question, caller, gateway, node)
+        files = files_answer(paths, mesh_config, certificates_served=not no_certificates)
+        _show(_of_files(files, question, caller, gateway, node), output)
+        files.exit_if_not_whole()
     elif node is not None or mesh_config is not None or no_certificates:
         raise Failure("--node, --mesh-config and --no-certificates go with --config", exit_code=2)
     else:
-        answer = _of_server(admin, question, caller, gateway)
-    _show(answer, output)
+        _show(_of_server(admin, question, caller, gateway), output)
 
 
-def _mesh(paths: list[Path], mesh_config: Path | None, *, certificates_served: bool) -> Mesh:
-    from mizzen.cli.loading import load
-    from mizzen.config.diagnostics import Severity
-
-    loaded = load(paths, mesh_config)
-    for diagnostic in loaded.diagnostics:
-        if diagnostic.severity is not Severity.INFO:
-            typer.echo(f"{diagnostic.severity}: {diagnostic}", err=True)
-    return loaded.mesh(certificates_served=certificates_served)
-
-
-def _of_files(mesh: Mesh, question: Question, caller: str, gateway: str, node: Path | None) -> Answer:
+def _of_files(files: FilesAnswer, question: Question, caller: str, gateway: str, node: Path | None) -> Answer:
     from mizzen.explain.why import ServedMesh, why
 
-    serving = ServedMesh(mesh)
-    return why(question, _caller(serving, caller, gateway, node), serving)
+    def made(mesh: Mesh) -> Answer:
+        serving = ServedMesh(mesh)
+        return why(question, _caller(serving, caller, gateway, node), serving)
+
+    return files.answer(made, lambda mesh: [_caller(ServedMesh(mesh), caller, gateway, node)])
 
 
 def _show(answer: Answer, output: Output) -> None:

@@ -68,10 +68,10 @@ class ServedMesh:
         except (KeyError, TypeError) as error:
             raise ValueError(f"the server sends its configuration in a different form: {error!r}") from error
 
-    def mesh(self, change: ServedChange) -> Mesh:
-        """Return the mesh as it is served; `change` is the change that a plan examines."""
+    def mesh(self, configs: Iterable[Config[Any]]) -> Mesh:
+        """Return the mesh as it is served; `configs` are its documents (`ServedChange.served`)."""
         return Mesh.build(
-            change.served,
+            configs,
             self.mesh_config,
             domain=self.domain,
             certificates_served=self.certificates_served,

@@ -32,11 +32,16 @@ def load_mesh_under_test(
 ) -> tuple[MeshUnderTest, LoadedConfigs]:
     """Return the mesh that a file tests, made of the valid documents of its configuration, and the loaded
     configuration with all diagnostics. `config` replaces the paths that the file names."""
-    paths = list(config) or configuration_of(tests)
-    settings = _beside(tests, tests.mesh_config) if tests.mesh_config else None
-    loaded = load_configs(paths, mesh_config=settings)
+    loaded = load_tested_configs(tests, config)
     mesh = loaded.mesh(certificates_served=tests.certificates_served)
     return MeshUnderTest(mesh, tests.interception_mode), loaded
+
+
+def load_tested_configs(tests: MeshTestFile, config: Iterable[str | os.PathLike[str]] = ()) -> LoadedConfigs:
+    """Return the configuration that a file tests; `config` replaces the paths that the file names."""
+    paths = list(config) or configuration_of(tests)
+    settings = _beside(tests, tests.mesh_config) if tests.mesh_config else None
+    return load_configs(paths, mesh_config=settings)
 
 
 def configuration_of(tests: MeshTestFile) -> list[str]:

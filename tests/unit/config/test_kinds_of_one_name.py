@@ -237,7 +237,7 @@ def against(*twins):
     store = ConfigStore()
     store.apply(file(text, *twins))
     change = change_to(values, store.configs(), ())
-    before = values.mesh(change)
+    before = values.mesh(change.served)
     after, _ = before.updated(change.change, values.mesh_config)
     return {"updated": [str(config.key) for config in change.change.updated],
             "removed": [*map(str, change.change.removed)],

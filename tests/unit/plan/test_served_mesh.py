@@ -32,7 +32,7 @@ def against(served_mesh: ServedMesh, folder: Path, text: str, nodes: tuple[Proxy
     (folder / "new.yaml").write_text(text, encoding="utf-8")
     version = version_of(folder / "new.yaml")
     compared = change_to(served_mesh, version.configs, version.refused)
-    before = served_mesh.mesh(compared)
+    before = served_mesh.mesh(compared.served)
     after, _ = before.updated(compared.change, version.settings or served_mesh.mesh_config)
     return plan(fleet(before, after, nodes or served_mesh.proxies))
 
