@@ -14,6 +14,7 @@ from benchmarks import followed_changes
 from benchmarks.documents import NAMESPACES, NETWORKING, Documents, text
 from mizzen.config import ConfigStore, MeshConfig, parse_documents
 from mizzen.mesh.snapshot import Mesh
+from mizzen.server.garbage import Garbage
 from mizzen.translator.contained import ContainedTranslation
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Snapshot
@@ -76,6 +77,8 @@ def _measured(services: int, proxies: int, rules: int) -> LabelProfiles:
     mesh = Mesh.build(store.configs(), MeshConfig())
     connected = [followed_changes.sidecar(NAMESPACES * number) for number in range(proxies)]
     gc.collect()
+    collector = Garbage()  # the server's settings of the cycle collector
+    collector.settle()
     before, began = _resident(), time.thread_time()
     translation = ContainedTranslation(mesh)
     for proxy in connected:
@@ -92,6 +95,7 @@ def _measured(services: int, proxies: int, rules: int) -> LabelProfiles:
             found = parse_documents(text(followed_changes.with_rules(changed, canary=canary)), name)
             change = store.apply({name: found})
             before_it = [translation.translate(proxy)[0] for proxy in connected]
+            collector.settle()
             began = time.thread_time()
             mesh, delta = mesh.updated(change)
             translation.update(mesh, delta)

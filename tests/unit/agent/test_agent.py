@@ -30,8 +30,8 @@ from mizzen.demo.envoy_process import find_envoy
 from mizzen.identity.token import issue_token
 from mizzen.testing.ports import free_port
 from tests.self_signed import certificate_and_key
+from tests.unit.server.running_process import SOTW
 from tests.unit.server.test_channel import NODE_ID, Channel, channel, names_of
-from tests.unit.server.test_process import SOTW
 
 SDS = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
 IDENTITY = "spiffe://cluster.local/ns/shop/sa/reviews"

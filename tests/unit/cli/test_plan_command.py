@@ -12,7 +12,7 @@ import pytest
 from mizzen.mesh import analysis
 from mizzen.mesh.analysis.checks import Check
 from tests.unit.cli.conftest import Command, Ended
-from tests.unit.server.test_process import options, served
+from tests.unit.server.running_process import options, served
 
 MESH = """\
 apiVersion: v1

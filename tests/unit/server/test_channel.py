@@ -36,7 +36,7 @@ from mizzen.signing import (
     CertificateRequest,
     CertificateResponse,
 )
-from tests.unit.server.test_process import FREE, SOTW, Running, options, served
+from tests.unit.server.running_process import FREE, SOTW, Running, options, served
 
 CSDS = "envoy.service.status.v3.ClientStatusDiscoveryService"
 NODE_ID = "sidecar~10.0.0.7~reviews-v1.shop~shop.svc.cluster.local"

@@ -25,7 +25,7 @@ from mizzen.xds.response import ResponseContent
 from mizzen.xds.served_group import ServedGroup
 from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.stream import Stream
-from tests.unit.server.test_process import SERVICE, Running, options, served
+from tests.unit.server.running_process import SERVICE, Running, options, served
 
 DELTA = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 PROXIES = 60

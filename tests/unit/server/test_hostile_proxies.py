@@ -11,8 +11,8 @@ import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen import xds
+from tests.unit.server.running_process import SERVICE, SOTW
 from tests.unit.server.test_channel import Channel, channel
-from tests.unit.server.test_process import SERVICE, SOTW
 
 DELTA = SOTW.replace("StreamAggregated", "DeltaAggregated")
 MILLION = 1_000_000

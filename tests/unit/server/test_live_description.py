@@ -12,7 +12,7 @@ import pytest
 from mizzen import xds
 from mizzen.explain.describe.description import Description
 from tests.unit.docs.shown_commands import printed
-from tests.unit.server.test_process import NODE_ID, SOTW, Running, options, served
+from tests.unit.server.running_process import NODE_ID, SOTW, Running, options, served
 from tests.unit.server.test_proxy_tables import GATEWAY, Gateway
 
 SERVICE = """\

@@ -10,7 +10,7 @@ import pytest
 
 from tests.self_signed import certificate_and_key
 from tests.unit.docs.shown_commands import printed
-from tests.unit.server.test_process import SOTW, options, served
+from tests.unit.server.running_process import SOTW, options, served
 from tests.unit.server.test_proxy_tables import GATEWAY, Gateway
 
 VIRTUAL_SERVICE = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mizzen import xds
-from tests.unit.server.test_process import Running, options, served
+from tests.unit.server.running_process import Running, options, served
 from tests.unit.server.test_proxy_tables import GATEWAY
 
 WORKLOAD = """\

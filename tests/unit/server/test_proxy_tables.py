@@ -10,7 +10,7 @@ import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen import xds
-from tests.unit.server.test_process import NODE_ID, SOTW, Running, options, served
+from tests.unit.server.running_process import NODE_ID, SOTW, Running, options, served
 
 GATEWAY = """\
 apiVersion: networking.istio.io/v1

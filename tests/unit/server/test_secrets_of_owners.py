@@ -15,8 +15,8 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen import xds
 from tests.self_signed import certificate_and_key
+from tests.unit.server.running_process import GATEWAY, SOTW
 from tests.unit.server.test_channel import Channel, channel, names_of
-from tests.unit.server.test_process import GATEWAY, SOTW
 
 NAMED, UNNAMED, ELSEWHERE = "kubernetes://shop", "kubernetes://unnamed", "kubernetes://bank"
 INGRESS = {"istio": "ingressgateway"}
