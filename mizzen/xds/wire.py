@@ -73,16 +73,21 @@ def _error(message: Any) -> ErrorDetail | None:
     return ErrorDetail(message.error_detail.code, text)
 
 
+def _decoded(kind: Any, data: bytes) -> Any:
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        name = kind.DESCRIPTOR.name
+        raise BadRequest(f"cannot decode a {name} from {len(data)} bytes: {error}") from None
+
+
 def parse_sotw(data: bytes) -> SotwRequest:
     """Read a `DiscoveryRequest`.
 
     Raises:
         BadRequest: the bytes are not a `DiscoveryRequest`.
     """
-    try:
-        message = discovery_pb2.DiscoveryRequest.FromString(data)
-    except DecodeError as error:
-        raise BadRequest(f"cannot decode a DiscoveryRequest from {len(data)} bytes: {error}") from None
+    message = _decoded(discovery_pb2.DiscoveryRequest, data)
     return SotwRequest(
         message.type_url,
         tuple(message.resource_names),
@@ -99,10 +104,7 @@ def parse_delta(data: bytes) -> DeltaRequest:
     Raises:
         BadRequest: the bytes are not a `DeltaDiscoveryRequest`.
     """
-    try:
-        message = discovery_pb2.DeltaDiscoveryRequest.FromString(data)
-    except DecodeError as error:
-        raise BadRequest(f"cannot decode a DeltaDiscoveryRequest from {len(data)} bytes: {error}") from None
+    message = _decoded(discovery_pb2.DeltaDiscoveryRequest, data)
     return DeltaRequest(
         message.type_url,
         tuple(message.resource_names_subscribe),

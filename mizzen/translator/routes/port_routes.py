@@ -83,15 +83,17 @@ class PortRoutes:
 
 
 class PortOverlay(NamedTuple):
-    """The routes of a port for some proxies, as what differs from the routes `below` that most have."""
+    """The routes of a port for proxies with labels, as what differs from the routes `below` of all.
+
+    `not_silent` are rules that have routes only for proxies with these labels. A rule that has routes for
+    proxies without labels has them for all.
+    """
 
     by_host: _Over[str, tuple[VirtualHost, ...]]
     by_domain: _Over[str, str | tuple[str, ...]]
     contested: _Over[str, tuple[str, ...]]
     rules: _Over[VirtualServiceRule, RuleRoutes]
-    silent: frozenset[VirtualServiceRule]
     not_silent: frozenset[VirtualServiceRule]
-    labelled: LayeredDict[ConfigKey, VirtualServiceRule]
     gone: tuple[EncodedVirtualHost, ...]
     come: tuple[EncodedVirtualHost, ...]
 
@@ -106,9 +108,7 @@ class PortOverlay(NamedTuple):
             _Over.between(below.hosts.by_domain, made.hosts.by_domain),
             _Over.between(below.hosts.contested, made.hosts.contested),
             _Over.between(below.rules, made.rules),
-            made.silent - below.silent,
             below.silent - made.silent,
-            made.labelled,
             *(
                 tuple(
                     sorted(
@@ -131,8 +131,8 @@ class PortOverlay(NamedTuple):
             )
         return PortRoutes(
             hosts,
-            (below.silent | self.silent) - self.not_silent,
-            self.labelled,
+            below.silent - self.not_silent,
+            below.labelled,
             self.rules.on(below.rules),
             below.encoded.updated(self.gone, self.come, _by_name),
         )
@@ -286,9 +286,7 @@ class Routing:
         listener = self.scope.egress_listeners[fact.position]
         rules = difference.rules | before.labelled_until(listener.labelled_rules)
         hosts = listener.hosts_concerned(fact.number, self._names, difference.services, rules)
-        hosts |= difference.hosts
-        for each in (before.hosts, after.hosts):
-            hosts |= each.hosts_of(rules | difference.leading)
+        hosts |= difference.hosts | after.hosts.hosts_of(difference.leading)
         names = {*hosts, *after.hosts.by_domain.differing(before.hosts.by_domain)}
         names = before.hosts.with_rivals(names) | after.hosts.with_rivals(names)
         # What labels decide about a wildcard, they decide about each host under it.
