@@ -123,7 +123,7 @@ class PortOverlay(NamedTuple):
         """Return the routes. `below` may be later ones than the overlay was made for, if no name was touched
         that the overlay reads (`Routing.touched`)."""
         hosts = below.hosts
-        if self.by_host or self.by_domain:
+        if self.by_host:
             hosts = VirtualHosts(
                 self.by_host.on(hosts.by_host),
                 self.by_domain.on(hosts.by_domain),

@@ -37,6 +37,7 @@ def both(name: str, host: str, app: str) -> Any:
 OTHER = entry("other", 8082)
 OF_A = labelled("of-a", "web.example", "a")
 RIVAL = labelled("rival", "second.example", "a")
+HASHED = policy("of-c", "web.example", "c", loadBalancer={"consistentHash": {"httpHeaderName": "x"}})
 NAMED = labelled("named", "web.example", "a")
 NAMED["spec"]["hosts"].append(*ADDRESS)
 CHANGES: dict[str, tuple[list[Any], list[Any]]] = {
@@ -128,6 +129,14 @@ CHANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "the service at the address that a rule with labels names goes": (
         [OTHER, entry("web", 8080), NAMED, at_address("first")],
         [OTHER, entry("web", 8080), NAMED],
+    ),
+    "the rule of the service at the address that a rule with labels names goes": (
+        [OTHER, entry("web", 8080), NAMED, at_address("first"), owner("aaa", "first.example")],
+        [OTHER, entry("web", 8080), NAMED, at_address("first")],
+    ),
+    "a rival comes of a host that hashes for labels": (
+        [OTHER, at_address("web"), HASHED],
+        [OTHER, at_address("web"), HASHED, at_address("first"), owner("aaa", "first.example")],
     ),
     "a service comes under a wildcard with labels": (
         [OTHER, entry("web", 8080), both("wide", "*.example", "a")],
