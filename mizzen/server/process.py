@@ -55,7 +55,7 @@ from mizzen.server.proxy_certificates import ProxyCertificates
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.proxy_tables import ProxyTables
 from mizzen.server.rejected_lines import RejectedLines
-from mizzen.server.start import say_what_is_in_force, waits_for, without_empty_files
+from mizzen.server.start import say_what_is_in_force, waits_for
 from mizzen.server.state import State, StateError
 from mizzen.server.token_issuers import key_set_refresh
 from mizzen.sources.files import Batch, FileSource
@@ -316,10 +316,7 @@ class Process:
 
     def _read(self, former: FormerDocuments) -> Batch:
         self._source.remember(former.keys)
-        files = self._source.scan()
-        return without_empty_files(
-            files, {name: stamp.size for name, stamp in self._source.listing.files.items()}
-        )
+        return self._source.first_scan()
 
     def _look_whether_whole(self) -> None:
         if self.ready or self._may_start.is_set():

@@ -7,13 +7,11 @@ the same effect: it ends when it cannot read its configuration.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from mizzen.config import ParsedFile
-from mizzen.config.yaml_documents import empty_file
 from mizzen.server.configuration import ConfigurationView
 from mizzen.server.options import ServeOptions
 
@@ -34,16 +32,6 @@ def waits_for(view: ConfigurationView, paths: Iterable[Path]) -> tuple[str, ...]
     if len(found) > SHOWN:
         return (*found[:SHOWN], f"and {len(found) - SHOWN} more")
     return tuple(found)
-
-
-def without_empty_files(
-    files: Mapping[str, ParsedFile | None], sizes: Mapping[str, int]
-) -> dict[str, ParsedFile | None]:
-    """Return the files that a start read; empty files count as not written yet."""
-    return {
-        name: empty_file(name) if parsed is not None and sizes.get(name) == 0 else parsed
-        for name, parsed in files.items()
-    }
 
 
 def say_what_is_in_force(view: ConfigurationView, options: ServeOptions, log: Any) -> None:

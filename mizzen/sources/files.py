@@ -103,6 +103,11 @@ class FileSource:
         """Read all files; return those that changed since the last scan, at first all of them."""
         return self._hand_out(self._look(frozenset()))
 
+    def first_scan(self) -> Batch:
+        """Like `scan`, for a start: a file that is read without a single byte is returned as broken, because
+        its writer may just have begun."""
+        return self._hand_out(self._look(frozenset()), are_empty_files_broken=True)
+
     def settled_scan(self, now: float | None = None, only: Iterable[str] | None = None) -> Batch:
         """Like `scan`, but accept a loss (a file gone, broken, or with documents missing) only when no file
         has changed for GRACE, or after LONGEST.
@@ -256,13 +261,15 @@ class FileSource:
         )
         self._pending[name] = _FileVersion(usable, digest, _keys(parsed), parsed, parsed.pieces)
 
-    def _hand_out(self, batch: dict[str, ParsedFile | None]) -> Batch:
+    def _hand_out(
+        self, batch: dict[str, ParsedFile | None], *, are_empty_files_broken: bool = False
+    ) -> Batch:
         """Record the batch as returned, so that it is not returned again.
 
         A file that had documents and has not a single byte is returned as broken, so that they stay in force:
         a command that writes into it has not begun to, or has failed.
         """
-        for name in self._lost(batch):
+        for name in tuple(batch) if are_empty_files_broken else self._lost(batch):
             version = self._pending.get(name)
             if version is not None and version.digest == _NO_BYTES:
                 batch[name] = version.parsed = empty_file(name)

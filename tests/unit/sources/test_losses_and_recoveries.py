@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from mizzen.config import ConfigStore
-from mizzen.sources import FileSource
-from mizzen.sources.listing import stamp_of
+from mizzen.sources import FileSource, files
+from mizzen.sources.listing import Listing, list_files, stamp_of
 from tests.unit.sources.config_folder import Folder
 
 GRACE = FileSource.GRACE
@@ -61,6 +62,28 @@ def test_a_file_without_a_byte_keeps_its_documents(folder: Folder) -> None:
     assert source.settled_scan(10.0) == {}
     store.apply(source.settled_scan(10.0 + 2 * GRACE))
     assert [each.key.name for each in store.configs()] == ["b"]
+
+
+def test_a_first_scan_tells_files_that_are_empty_when_they_are_read(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("a.yaml")
+    folder.write("b.yaml")
+    folder.write("c.yaml", "c")
+
+    def listed(roots: Sequence[str]) -> Listing:
+        found = list_files(roots)
+        folder.write("a.yaml", "a")  # between the listing and the reading
+        return found
+
+    source = folder.source()
+    monkeypatch.setattr(files, "list_files", listed)
+    first = source.first_scan()
+    monkeypatch.undo()
+    is_empty = "is empty, as if it were still being written; write it, remove it, or put a comment into it"
+    assert folder.told(first) == {"a.yaml": ["a"], "b.yaml": is_empty, "c.yaml": ["c"]}
+    folder.write("b.yaml", "b")
+    assert folder.told(source.settled_scan(1.0)) == {"b.yaml": ["b"]}
 
 
 def test_a_file_without_a_byte_is_no_mistake_if_it_never_had_documents_or_they_moved(folder: Folder) -> None:
