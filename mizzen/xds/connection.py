@@ -230,7 +230,7 @@ class StreamConnection:
 
     async def _send_in_turn(self) -> None:
         try:
-            response = None if self.stream.quiet else await self._next()
+            response = None if self.stream.rests(time.monotonic()) else await self._next()
         except BaseException:
             self._writing = False
             raise

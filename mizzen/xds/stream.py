@@ -295,6 +295,10 @@ class Stream:
         """True if it is already known that nothing is due, apart from deadlines."""
         return self._quiet_goal is not None and self._quiet_goal is self.group.effective
 
+    def rests(self, now: float) -> bool:
+        """True if it is already known that nothing is due at this time."""
+        return self.quiet and now < self._quiet_until
+
     def _next_in_order(
         self, gate: Gate, goal: Snapshot, now: float, touched: frozenset[str] | None
     ) -> Response | None:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from mizzen.xds import Resource, Snapshot
+from mizzen.xds import Resource, Snapshot, Stuck, Unordered
 from mizzen.xds import turns as module
 from mizzen.xds.connection import in_parts
 from mizzen.xds.group import Group
@@ -87,6 +88,18 @@ class TestAClientThatRefuses:
             while not peers.group.has_rejected:
                 await asyncio.sleep(0)
             assert turns.taken >= 2
+
+    async def test_what_is_due_at_a_certain_time_comes_at_that_time(self) -> None:
+        """Here it is the notice that no answer has come. The end of a retained cluster is another case."""
+        peers = Peers(Unordered(warm_timeout=timedelta(milliseconds=20)))
+        refused = [cluster(name) for name in NAMES]
+        peers.group = Group("all", Snapshot.of([*refused, cluster("a")]))
+        peers.group.reject(refused, "no")
+        assert peers.group.costly
+        async with peers.connected() as wire:
+            await wire.answer()
+            while not any(isinstance(event, Stuck) for event in peers.events):
+                await asyncio.sleep(0.001)
 
     def test_a_new_snapshot_costs_nothing_before_it_asks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """One that refused a thousand resources makes nobody wait who sets the snapshots of many groups."""
