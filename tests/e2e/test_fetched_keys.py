@@ -97,14 +97,26 @@ async def reason(mesh: LiveMesh, words: str) -> None:
     await eventually(is_said, words)
 
 
+async def diagnosed(mesh: LiveMesh, code: str) -> dict[str, Any]:
+    """Return the one diagnostic with this code. It comes with the mesh that has the keys, after their row."""
+    found: list[dict[str, Any]] = []
+
+    async def is_told() -> bool:
+        diagnostics = (await mesh.status())["configuration"]["diagnostics"]
+        found[:] = [each for each in diagnostics if each["code"] == code]
+        return len(found) == 1
+
+    await eventually(is_told, code)
+    return found[0]
+
+
 async def test_an_issuer_that_tells_no_keys_is_closed_and_opens_when_it_does(
     gateway: Caller, mesh: LiveMesh, issuer: Issuer
 ) -> None:
     await answered(gateway, token(), 401)
     assert (await ask(gateway, None)).status_code == 200  # who shows no token is not concerned
     await reason(mesh, "the answer is not JSON")
-    diagnostics = (await mesh.status())["configuration"]["diagnostics"]
-    [diagnostic] = [each for each in diagnostics if each["code"] == "MZ0303"]
+    diagnostic = await diagnosed(mesh, "MZ0303")
     assert "tokens.yaml" in diagnostic["file"]
     assert f"could not be fetched from {issuer.uri}/keys: the answer is not JSON" in diagnostic["message"]
     assert "no keys here" not in mesh.log()
@@ -142,8 +154,7 @@ async def test_the_last_good_keys_stay_when_a_refresh_fails(
     assert (await ask(gateway, token(STRANGER))).status_code == 200
     row = await told(mesh)
     assert row["age_seconds"] >= 0
-    diagnostics = (await mesh.status())["configuration"]["diagnostics"]
-    [diagnostic] = [each for each in diagnostics if each["code"] == "MZ0304"]
+    diagnostic = await diagnosed(mesh, "MZ0304")
     assert "UTC stay in force" in diagnostic["message"]
     metrics = (await mesh.http.get(f"http://{mesh.admin}/metrics")).text
     assert 'mizzen_token_key_sets{state="old"} 1.0' in metrics
