@@ -11,7 +11,7 @@ from mizzen.config.models import AuthorizationPolicy, PeerAuthentication, Reques
 from mizzen.translator.contained import ProxyFaultError
 from mizzen.translator.own import resources as workload_resources
 from mizzen.xds import type_urls
-from tests.unit.translator.test_contained import World
+from tests.unit.translator.contained_world import World
 
 SELECTOR = {"matchLabels": {"app": "store"}}
 SERVICE = {

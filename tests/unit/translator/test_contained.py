@@ -2,126 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.analysis import Fault
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.scope import scopes
-from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import translation
-from mizzen.translator.clusters.service_resources import ServiceTranslator
-from mizzen.translator.contained import ContainedTranslation, ProxyFaultError
-from mizzen.translator.own import resources as workload_resources
-from mizzen.translator.shared import outbound, proxy_classes
+from mizzen.translator.contained import ProxyFaultError
 from mizzen.translator.tls import secrets as tls_secrets
 from mizzen.translator.translation import Translation
 from mizzen.translator.untranslatable import untranslatable
 from mizzen.xds import type_urls
-from mizzen.xds.snapshot import Snapshot
-from tests.self_signed import certificate_and_key
-
-HOST = "a.default.svc.cluster.local"
-
-
-def service(name: str, port: int = 80) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {"ports": [{"name": "http", "port": port}]},
-    }
-
-
-def sidecar(namespace: str, name: str = "a") -> Proxy:
-    return Proxy.from_node(
-        {
-            "id": f"sidecar~10.0.0.1~{name}.{namespace}~{namespace}.svc.cluster.local",
-            "metadata": {"NAMESPACE": namespace, "TLS_CLIENT_KEY": namespace},
-        }
-    )
-
-
-def gateway(name: str) -> Proxy:
-    return Proxy.from_node(
-        {
-            "id": f"router~10.0.0.1~{name}.default~default.svc.cluster.local",
-            "metadata": {"NAMESPACE": "default", "LABELS": {"istio": "gw"}},
-        }
-    )
-
-
-def virtual_service(prefix: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "VirtualService",
-        "metadata": {"name": "v", "namespace": "default"},
-        "spec": {
-            "hosts": ["a.example"],
-            "gateways": ["gw"],
-            "http": [{"match": [{"uri": {"prefix": prefix}}], "route": [{"destination": {"host": "a"}}]}],
-        },
-    }
-
-
-def versions(snapshot: Snapshot) -> dict[tuple[str, str], str]:
-    return {(each.type_url, each.name): each.version for each in snapshot}
-
-
-class World:
-    def __init__(self, **documents: dict[str, Any]) -> None:
-        self.comments = 0
-        self.store = ConfigStore()
-        self.store.apply({f"{name}.yaml": self._parsed(name, one) for name, one in documents.items()})
-        self.mesh = Mesh.build(self.store.configs())
-        self.translation = ContainedTranslation(self.mesh)
-
-    def _parsed(self, name: str, content: dict[str, Any]) -> Any:
-        text = "# a comment\n" * self.comments + json.dumps(content)
-        return parse_documents(text.encode(), f"{name}.yaml")
-
-    def write(self, **documents: dict[str, Any] | None) -> None:
-        change = self.store.apply(
-            {
-                f"{name}.yaml": self._parsed(name, one) if one is not None else None
-                for name, one in documents.items()
-            }
-        )
-        self.mesh, delta = self.mesh.updated(change)
-        self.translation.update(self.mesh, delta)
-
-    def clusters(self, proxy: Proxy) -> set[str]:
-        found = self.translation.snapshot(proxy).collection(type_urls.CLUSTER).resources
-        return {name.split("|")[3].split(".")[0] + ":" + name.split("|")[1] for name in found if "|" in name}
-
-
-@pytest.fixture
-def fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., bool]], list[str]]:
-    """Lets the builder of clusters raise for some services and profiles; returns what it was asked for."""
-
-    def patch(is_bad: Callable[..., bool]) -> list[str]:
-        asked: list[str] = []
-        build = ServiceTranslator.resources
-
-        def raising(self: ServiceTranslator, service: Any, *rest: Any, **named: Any) -> Any:
-            asked.append(service.hostname.split(".")[0])
-            if is_bad(service, self.profile):
-                raise ValueError("out of range")
-            return build(self, service, *rest, **named)
-
-        monkeypatch.setattr(ServiceTranslator, "resources", raising)
-        return asked
-
-    return patch
-
-
-def is_bad(service: Any, _: Any) -> bool:
-    return bool(service.ports[0].number == 666)
+from tests.unit.translator.contained_world import (
+    HOST,
+    World,
+    gateway,
+    is_bad,
+    secret,
+    service,
+    sidecar,
+    tls_gateway,
+)
 
 
 def test_lines_that_move_alone_are_current_and_concern_no_proxy(fails: Any) -> None:
@@ -236,144 +139,6 @@ def test_while_a_document_is_withheld_a_change_costs_what_it_touches(fails: Any)
     assert sorted(asked) in (["s5", "s6", "s6"], ["s5", "s6"])
 
 
-def test_a_fault_of_following_a_change_blames_no_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, proxy = World(a=service("a")), sidecar("default")
-    world.clusters(proxy)
-
-    def fails(*_: Any) -> None:
-        raise RuntimeError("a fault")
-
-    monkeypatch.setattr(outbound.OutboundResources, "_follow", fails)
-    world.write(b=service("b"))
-    assert world.clusters(proxy) == {"a:80", "b:80"}
-    assert world.translation.withheld == ()
-    [fault] = world.translation.overcome()
-    assert fault.endswith("RuntimeError"), "it is said all the same"
-    assert "test_contained.py" in fault
-    assert world.translation.overcome() == ()
-
-
-def test_a_fault_in_finding_whom_a_change_concerns_is_told_and_everyone_follows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def raising(*_: Any) -> None:
-        raise RuntimeError("a fault")
-
-    world, proxies = World(a=service("a")), [sidecar("default"), gateway("a")]
-    for proxy in proxies:
-        world.clusters(proxy)
-    with monkeypatch.context() as broken:
-        broken.setattr(proxy_classes.NamedDifference, "between", raising)
-        world.write(b=service("b"))
-    [fault] = world.translation.overcome()
-    assert "in raising" in fault
-    assert fault.endswith("RuntimeError"), "the message may quote a secret"
-    assert set(world.translation.concerned()) == set(proxies)
-    for proxy in proxies:
-        assert world.clusters(proxy) == {"a:80", "b:80"}
-    world.write(c=service("c"))
-    assert world.translation.overcome() == ()
-
-
-def fails_first(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    """Let the first call of a method of OutboundResources fail."""
-    real = getattr(outbound.OutboundResources, method)
-    due = [RuntimeError("a fault")]
-
-    def failing(self: Any, *arguments: Any) -> Any:
-        if due:
-            raise due.pop()
-        return real(self, *arguments)
-
-    monkeypatch.setattr(outbound.OutboundResources, method, failing)
-
-
-def test_a_fault_of_following_that_a_second_attempt_does_not_have_is_told_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    world, proxy = World(a=service("a")), sidecar("default")
-    world.clusters(proxy)
-    fails_first(monkeypatch, "update")
-    world.write(b=service("b"))
-    assert list(world.translation.concerned()) == [proxy]
-    assert world.clusters(proxy) == {"a:80", "b:80"}
-    [fault] = world.translation.overcome()
-    assert "in failing" in fault
-    assert fault.endswith("RuntimeError")
-    assert world.translation.withheld == ()
-    assert world.translation.overcome() == ()
-
-
-@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
-def test_a_fault_of_preparing_that_a_second_attempt_does_not_have_is_told_once(
-    monkeypatch: pytest.MonkeyPatch, *, leaves: bool
-) -> None:
-    world, proxy = World(a=service("a")), sidecar("default")
-    fails_first(monkeypatch, "build")
-    assert list(world.translation.prepare(proxy)) == []
-    if leaves:
-        assert list(world.translation.forget_unused([])) == []
-    else:
-        assert world.clusters(proxy) == {"a:80"}
-    [fault] = world.translation.overcome()
-    assert "in failing" in fault
-    assert world.translation.overcome() == ()
-
-
-def test_a_fault_that_stays_is_told_once_though_it_was_prepared_for(fails: Any) -> None:
-    fails(is_bad)
-    world, proxy = World(a=service("a"), bad=service("bad", 666)), sidecar("default")
-    assert list(world.translation.prepare(proxy)) == []
-    assert world.clusters(proxy) == {"a:80"}
-    assert [one.key.name for one in world.translation.withheld] == ["bad"]
-    assert world.translation.overcome() == ()
-
-
-@pytest.fixture
-def fail_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Lets the resources of the next workload fail, whatever its documents are."""
-    build = workload_resources.rules_without_keys
-    due: list[Exception] = []
-
-    def raising(*arguments: Any) -> Any:
-        if due:
-            raise due.pop()
-        return build(*arguments)
-
-    monkeypatch.setattr(workload_resources, "rules_without_keys", raising)
-    return lambda: due.append(RuntimeError("a fault"))
-
-
-def test_a_fault_that_passes_is_told_once(fail_once: Callable[[], None]) -> None:
-    world, proxy = World(a=service("a")), sidecar("default")
-    fail_once()
-    assert world.clusters(proxy) == {"a:80"}
-    assert len(world.translation.overcome()) == 1
-    world.write(b=service("b"))
-    assert list(world.translation.concerned()) == [proxy]
-    assert world.clusters(proxy) == {"a:80", "b:80"}
-    assert world.translation.overcome() == ()
-
-
-def test_a_fault_that_passes_does_not_stay_with_what_replicas_share(fail_once: Callable[[], None]) -> None:
-    """Another replica still holds the last good value, because it has not been asked for yet."""
-    world = World(a=service("a"), g=tls_gateway("g"), v=virtual_service("/a"))
-    translation, proxy, replica = Translation(world.mesh), gateway("a"), gateway("b")
-    for each in (proxy, replica):
-        translation.translate(each)
-    world.write(v=virtual_service("/b"))
-    translation.update(world.mesh)
-    fail_once()
-    with pytest.raises(RuntimeError, match="a fault"):
-        translation.translate(proxy)
-    world.write(s=secret("unrelated"))
-    translation.update(world.mesh)
-    assert set(translation.concerned()) == {proxy, replica}
-    anew = versions(Translation(world.mesh).snapshot(proxy))
-    for each in (proxy, replica):
-        assert versions(translation.snapshot(each)) == anew
-
-
 def test_a_proxy_whose_class_cannot_be_told_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fault is contained like any other, also before the first translation and when others are gone."""
 
@@ -452,28 +217,6 @@ def test_endpoints_that_are_names_are_no_addresses_of_workloads() -> None:
         },
     }
     assert untranslatable(World(a=entry).mesh) == ()
-
-
-def tls_gateway(name: str) -> dict[str, Any]:
-    tls = {"mode": "SIMPLE", "credentialName": name}
-    port = {"number": 443, "name": "https", "protocol": "HTTPS"}
-    return {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "Gateway",
-        "metadata": {"name": "gw", "namespace": "default"},
-        "spec": {"selector": {"istio": "gw"}, "servers": [{"port": port, "hosts": ["*"], "tls": tls}]},
-    }
-
-
-def secret(name: str) -> dict[str, Any]:
-    pair = zip(("tls.crt", "tls.key"), certificate_and_key(), strict=True)
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": "default"},
-        "type": "kubernetes.io/tls",
-        "data": {field: base64.b64encode(text.encode()).decode() for field, text in pair},
-    }
 
 
 def test_a_secret_at_which_translation_fails_is_withheld_and_quoted_nowhere(
