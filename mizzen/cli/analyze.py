@@ -39,15 +39,14 @@ def analyze(
 ) -> None:
     """Check files: `file:line: error|warning CODE message`, one diagnostic a line; exit 1 on an error, 3 if a
     check failed by a fault of Mizzen."""
+    from mizzen.cli.contained_answer import updated
     from mizzen.cli.loading import STANDARD_INPUT, load, standard_input
     from mizzen.config.diagnostics import Severity, in_reading_order
-    from mizzen.config.refused import Refused
     from mizzen.config.store import ConfigChange
     from mizzen.explain.authorizer_diagnostics import authorizer_diagnostics
     from mizzen.incremental import Failure as Failed
     from mizzen.mesh.analysis import Fault
     from mizzen.mesh.analysis import analyze as analyze_mesh
-    from mizzen.mesh.fault_search import updated_without_faults
     from mizzen.mesh.snapshot import Mesh
     from mizzen.translator.untranslatable import untranslatable
 
@@ -55,7 +54,7 @@ def analyze(
     given = {STANDARD_INPUT: standard_input()} if len(files) < len(paths) else {}
     loaded = load(files, mesh_config, given)
     empty = Mesh.build((), loaded.mesh_config, certificates_served=not no_certificates)
-    mesh, _, faults = updated_without_faults(empty, ConfigChange(tuple(loaded.configs)))
+    mesh, _, faults = updated(empty, ConfigChange(loaded.configs))
     failed: list[Fault] = []
     faults += untranslatable(mesh, failed.append)
     is_translatable = not (faults or failed)
@@ -66,7 +65,7 @@ def analyze(
             found.update(authorizer_diagnostics(mesh))
         except Exception as error:
             failed.append(Fault.of(Failed("external authorizers", (), error, error.__traceback__)))
-    refused = Refused(loaded.refused.union(fault.key for fault in faults), loaded.refused_hosts)
+    refused = loaded.refused.with_documents(fault.key for fault in faults)
     wanted = (one for one in found if not refused.explains(one))
     shown = in_reading_order(one for one in wanted if notices or one.severity is not Severity.INFO)
     _print(shown, output, given)

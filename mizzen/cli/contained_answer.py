@@ -175,7 +175,7 @@ def declared(mesh: Mesh) -> Iterable[Proxy]:
     return DeclaredCallers(mesh).all()
 
 
-def _faults_of(mesh: Mesh, proxies: Proxies) -> Sequence[Withheld]:
+def _faults_of(mesh: Mesh, proxies: Proxies) -> tuple[Withheld, ...]:
     """Return the documents that cannot be translated for the proxies."""
     from mizzen.translator.contained import ContainedTranslation
 
@@ -185,7 +185,7 @@ def _faults_of(mesh: Mesh, proxies: Proxies) -> Sequence[Withheld]:
         return ()
 
 
-def translate_all(translation: ContainedTranslation, proxies: Sequence[Proxy]) -> Sequence[Withheld]:
+def translate_all(translation: ContainedTranslation, proxies: Sequence[Proxy]) -> tuple[Withheld, ...]:
     """Translate for the proxies; return the documents that cannot be translated for one of them."""
     from mizzen.translator.contained import ProxyFaultError
 
@@ -197,15 +197,17 @@ def translate_all(translation: ContainedTranslation, proxies: Sequence[Proxy]) -
     return translation.withheld
 
 
-def updated(mesh: Mesh, change: ConfigChange, error: Exception) -> tuple[Mesh, MeshDelta, Sequence[Withheld]]:
+def updated(
+    mesh: Mesh, change: ConfigChange, error: Exception | None = None
+) -> tuple[Mesh, MeshDelta, tuple[Withheld, ...]]:
     """Return the mesh after a change without the documents that make this fail, the delta, and these
-    documents. `error` is what failed before. Raises Failure if no document is the cause."""
+    documents. `error` is what failed before, if it was tried. Raises Failure if no document is the cause."""
     from mizzen.mesh.fault_search import TooManyFaultsError, updated_without_faults
 
     try:
         return updated_without_faults(mesh, change)
-    except TooManyFaultsError:
-        raise no_answer(error) from error
+    except TooManyFaultsError as too_many:
+        raise no_answer(error or too_many) from error
 
 
 def without(mesh: Mesh, withheld: Iterable[Withheld]) -> Mesh:

@@ -82,13 +82,12 @@ def _show(found: Description, output: Output) -> None:
 def _of_files(
     name: str, loaded: LoadedConfigs, withheld: Iterable[Withheld], mesh: Mesh
 ) -> tuple[Description, list[Fault]]:
-    from mizzen.config.refused import Refused
     from mizzen.explain.describe.describe import UnknownNameError
     from mizzen.explain.describe.describe import describe as described
     from mizzen.mesh.analysis import analyze
 
     failed: list[Fault] = []
-    refused = Refused(loaded.refused.union(one.key for one in withheld), loaded.refused_hosts)
+    refused = loaded.refused.with_documents(one.key for one in withheld)
     found = (one for one in analyze(mesh, failed.append) if not refused.explains(one))
     try:
         return described(mesh, name, (*loaded.diagnostics, *found)), failed

@@ -33,6 +33,10 @@ class Refused:
         shaped = {any_rule_for(host) for each in rules for host in each.hosts}
         return cls(frozenset({each.key for each in found} | shaped), frozenset(declared))
 
+    def with_documents(self, keys: Iterable[ConfigKey]) -> Refused:
+        """Return the same with further documents."""
+        return Refused(self.keys.union(keys), self.hosts)
+
     def explains(self, diagnostic: Diagnostic) -> bool:
         """Return True if the diagnostic calls something absent that a refused document is or declares. It is
         not shown then, because the errors of that document say what to do."""
@@ -48,6 +52,9 @@ class Refused:
             if SERVICE.key(namespace, name) in self.keys:
                 return True
         return any(_overlap(host, each) for each in self.hosts)
+
+
+NOTHING_REFUSED: Final = Refused()
 
 
 def _overlap(one: str, other: str) -> bool:

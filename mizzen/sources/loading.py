@@ -19,9 +19,8 @@ from mizzen.config import (
     parse_mesh_config,
 )
 from mizzen.config.codes import UNREADABLE
-from mizzen.config.document import ConfigKey
 from mizzen.config.group_kinds import CONFIG_MAP
-from mizzen.config.refused import Refused
+from mizzen.config.refused import NOTHING_REFUSED, Refused
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, empty_file, parse_documents
 from mizzen.mesh.snapshot import Mesh
 from mizzen.sources.files import FileSource
@@ -31,16 +30,15 @@ from mizzen.sources.files import FileSource
 class LoadedConfigs:
     """The content of files: the valid configurations, the settings of the mesh, and all diagnostics.
 
-    `documents` is the number of documents of kinds that a mesh reads, valid or not. `refused` are the keys of
-    those that are not valid, `refused_hosts` the hosts of those that are ServiceEntries.
+    `documents` is the number of documents of kinds that a mesh reads, valid or not. `refused` is what is not
+    there because those that are not valid are left out.
     """
 
     configs: tuple[Config[Any], ...]
     mesh_config: MeshConfig
     diagnostics: tuple[Diagnostic, ...]
     documents: int = 0
-    refused: frozenset[ConfigKey] = frozenset()
-    refused_hosts: frozenset[str] = frozenset()
+    refused: Refused = NOTHING_REFUSED
 
     def mesh(self, *, certificates_served: bool = True) -> Mesh:
         """Return the mesh of the valid documents. `certificates_served`: workloads have certificates, as with
@@ -83,9 +81,7 @@ def load_configs(
         settings = mesh_config_among(configs)
     diagnostics = (*found, *store.diagnostics())
     refused = Refused.of(store.refused().values())
-    return LoadedConfigs(
-        configs, settings or MeshConfig(), diagnostics, documents, refused.keys, refused.hosts
-    )
+    return LoadedConfigs(configs, settings or MeshConfig(), diagnostics, documents, refused)
 
 
 def read_mesh_config(

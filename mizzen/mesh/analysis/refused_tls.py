@@ -155,10 +155,10 @@ def _refusing(
 ) -> Policy | None:
     """Return the PeerAuthentication that makes a workload refuse what clients speak to its port, or None. A
     gateway accepts what its Gateways say, whatever a PeerAuthentication says."""
-    if any(selector and selector.items() <= labels.items() for selector in mesh.gateways.selectors()):
-        return None
     policies = mesh.peer_authentications_of(namespace, labels)
     root = mesh.settings.root_namespace
     if not refuses(peer_modes(policies, root).of_port(number), spoken):
+        return None
+    if any(selector and selector.items() <= labels.items() for selector in mesh.gateways.selectors()):
         return None
     return deciding(policies, root, number)

@@ -10,6 +10,7 @@ import pytest
 
 from mizzen.config.group_kinds import VIRTUAL_SERVICE
 from mizzen.explain.tables import rows
+from mizzen.mesh import fault_search
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.routes import action
 from tests.unit.cli.conftest import Command, Ended
@@ -198,6 +199,20 @@ def test_a_document_that_no_mesh_can_be_built_with_is_left_out(
     ended = mizzen("plan", old, folder)
     assert ended.code == 3
     assert named_once(ended, folder)
+
+
+def test_more_faults_than_are_searched_for_are_one_line(
+    folder: Path, mizzen: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(*_: Any) -> Any:
+        raise RuntimeError("quotes a secret")
+
+    monkeypatch.setattr(Mesh, "updated", raising)
+    monkeypatch.setattr(fault_search, "MOST_FAULTS", 1)
+    ended = mizzen("analyze", folder)
+    assert ended.code == 3
+    assert ended.err.count("\n") == 1
+    assert ended.err.startswith("mizzen: there is no answer: TooManyFaultsError in ")
 
 
 def test_a_fault_of_no_document_is_one_line(
