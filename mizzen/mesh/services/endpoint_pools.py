@@ -10,9 +10,9 @@ from mizzen.config.document import Config
 from mizzen.mesh.service import Endpoint, HealthStatus, Resolution, Service
 from mizzen.mesh.services.declarations import DNS_RESOLUTIONS, ServiceDeclaration
 from mizzen.mesh.services.kubernetes_endpoints import (
+    FindPod,
     LocalityOfNode,
     NetworkOf,
-    PodByAddress,
     listed_endpoints,
 )
 from mizzen.mesh.services.workloads import Workload
@@ -27,7 +27,7 @@ def pool_endpoints(
     *,
     workloads_of: WorkloadsOf,
     listings: Sequence[Config[Any]],
-    pod_of: PodByAddress,
+    find_pod: FindPod,
     network_of: NetworkOf,
     locality_of_node: LocalityOfNode,
 ) -> tuple[Endpoint, ...]:
@@ -42,7 +42,9 @@ def pool_endpoints(
     for declaration in declarations:
         own = list(declaration.endpoints)
         if declaration.service.from_kubernetes and listings:
-            own += listed_endpoints(listings, declaration.served_ports, pod_of, network_of, locality_of_node)
+            own += listed_endpoints(
+                listings, declaration.served_ports, find_pod, network_of, locality_of_node
+            )
         if declaration.selector:
             own += _selected(declaration, workloads_of, without_pods=bool(listings))
         if service.resolution in DNS_RESOLUTIONS:

@@ -24,6 +24,7 @@ from mizzen.mesh.service import Endpoint, EndpointPool, Locality, Protocol, Serv
 from mizzen.mesh.services.address_allocation import AddressAllocation
 from mizzen.mesh.services.aliases import Aliases
 from mizzen.mesh.services.declarations import ServiceDeclaration
+from mizzen.mesh.services.kubernetes_endpoints import PodReference
 from mizzen.mesh.services.workloads import Workload
 from mizzen.mesh.settings import MeshSettings
 from mizzen.persistent import LayeredDict, Multimap
@@ -58,9 +59,9 @@ class Registry:
     `selectors` finds services by one label of their selector, and `workloads` finds workloads by each of
     their labels: so a changed workload finds its services, and a changed service its workloads, without a
     look at all. `listings` are Endpoints and EndpointSlices by the Service's namespace and name; `listed`
-    finds the listings of an address. `node_aware` are the services that ask for endpoints on the client's
-    node, `distributing` those with a trafficDistribution. `nodes` has the locality of each Kubernetes Node;
-    `pods_on_node` and `listed_on_node` find what runs there.
+    finds the listings of a pod, by its name or address. `node_aware` are the services that ask for endpoints
+    on the client's node, `distributing` those with a trafficDistribution. `nodes` has the locality of each
+    Kubernetes Node; `pods_on_node` and `listed_on_node` find what runs there.
     """
 
     settings: MeshSettings
@@ -70,7 +71,7 @@ class Registry:
     workloads_by_key: LayeredDict[ConfigKey, Workload] = field(default_factory=LayeredDict)
     pods: Multimap[str, ConfigKey, Workload] = field(default_factory=Multimap)
     listings: Multimap[tuple[str, str], ConfigKey, Config[Any]] = field(default_factory=Multimap)
-    listed: Multimap[str, ConfigKey, tuple[str, str]] = field(default_factory=Multimap)
+    listed: Multimap[PodReference, ConfigKey, tuple[str, str]] = field(default_factory=Multimap)
     nodes: LayeredDict[str, Locality] = field(default_factory=LayeredDict)
     pods_on_node: Multimap[str, ConfigKey, Config[Any]] = field(default_factory=Multimap)
     listed_on_node: Multimap[str, ConfigKey, tuple[str, str]] = field(default_factory=Multimap)

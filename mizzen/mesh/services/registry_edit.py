@@ -20,7 +20,7 @@ from mizzen.mesh.services.declarations import (
     merge_declarations,
 )
 from mizzen.mesh.services.endpoint_pools import pool_endpoints
-from mizzen.mesh.services.kubernetes_endpoints import addresses_of, nodes_of, service_name_of
+from mizzen.mesh.services.kubernetes_endpoints import PodReference, nodes_of, pods_of, service_name_of
 from mizzen.mesh.services.registry import LabelKey, Registry, ServiceKey
 from mizzen.mesh.services.shared_hosts import join
 from mizzen.mesh.services.workloads import Workload, workload_from_entry, workload_from_pod
@@ -164,8 +164,9 @@ class RegistryEdit:
             for key in self._selectors.get((namespace, name, value)):
                 self._dirty_pools[key] = None
         if workload.is_pod:
-            for address in workload.addresses:
-                for service_namespace, service_name in self._listed.get(address).values():
+            references: tuple[PodReference, ...] = (workload.key, *workload.addresses)
+            for reference in references:
+                for service_namespace, service_name in self._listed.get(reference).values():
                     self._dirty_pools[self._kubernetes_key(service_namespace, service_name)] = None
 
     def _kubernetes_key(self, namespace: str, name: str) -> ServiceKey:
@@ -177,11 +178,11 @@ class RegistryEdit:
             if config is None:
                 continue
             service = (config.namespace, service_name_of(config))
-            for address in addresses_of(config):
+            for pod in pods_of(config):
                 if present:
-                    self._listed.put(address, config.key, service)
+                    self._listed.put(pod, config.key, service)
                 else:
-                    self._listed.discard(address, config.key)
+                    self._listed.discard(pod, config.key)
             for node in nodes_of(config):
                 if present:
                     self._listed_on_node.put(node, config.key, service)
@@ -335,7 +336,7 @@ class RegistryEdit:
             listings=tuple(self._listings.get((key[0], service.name)).values())
             if service.from_kubernetes
             else (),
-            pod_of=lambda address: self._pod_at(key[0], address),
+            find_pod=lambda reference: self._pod(key[0], reference),
             network_of=self._settings.network_of,
             locality_of_node=self._nodes.get,
         )
@@ -357,8 +358,10 @@ class RegistryEdit:
             return smallest.values()
         return [workload for key, workload in smallest.items() if all(key in bucket for bucket in buckets)]
 
-    def _pod_at(self, namespace: str, address: str) -> Workload | None:
-        for key, pod in sorted(self._pods.get(address).items()):
+    def _pod(self, namespace: str, reference: PodReference) -> Workload | None:
+        if isinstance(reference, ConfigKey):
+            return self._workloads_by_key.get(reference)
+        for key, pod in sorted(self._pods.get(reference).items()):
             if key.namespace == namespace:
                 return pod
         return None

@@ -85,6 +85,9 @@ def workload_entries(draw: st.DrawFn) -> Config[Any]:
     return config("WorkloadEntry", draw(namespaces), draw(names), spec, draw(labels))
 
 
+pod_references = st.builds(lambda name: {"kind": "Pod", "name": name}, names)
+
+
 @st.composite
 def kubernetes_documents(draw: st.DrawFn) -> Config[Any]:
     namespace = draw(st.sampled_from(("blue", "green")))
@@ -111,7 +114,7 @@ def kubernetes_documents(draw: st.DrawFn) -> Config[Any]:
         return config(kind, namespace, "web", {"subsets": [subset]})
     spec = {
         "addressType": "IPv4",
-        "endpoints": [{"addresses": [address]}],
+        "endpoints": [{"addresses": [address], "targetRef": draw(st.none() | pod_references)}],
         "ports": [{"name": "http", "port": 6060}],
     }
     return config(kind, namespace, draw(names), spec, {"kubernetes.io/service-name": "web"})
