@@ -12,7 +12,7 @@ from mizzen.config.codes import SCHEMA
 from mizzen.config.diagnostics import MAX_DIAGNOSTICS, Diagnostic, Origin, Severity, bounded
 from mizzen.config.document import FieldPath
 from mizzen.config.scalars import describe, shortened
-from mizzen.config.schema_fields import enum_at, nearest, nearest_field
+from mizzen.config.schema_fields import enum_at, fields_of, instead_of, models_at, nearest, nearest_field
 
 Model = TypeVar("Model", bound=BaseModel)
 LineOf = Callable[[FieldPath], int]
@@ -49,7 +49,7 @@ def schema_diagnostics(
         found: dict[tuple[str, str], Diagnostic] = {}
         for details in error.errors(include_url=False)[: 2 * MAX_DIAGNOSTICS]:
             path = as_written(content, details)
-            message = _message(model, path, prefix, details, secret=secret)
+            message = _message(model, path, prefix, details, secret=secret) + instead_of(model, path)
             origin = Origin(file, line_of(path))
             diagnostic = Diagnostic(Severity.ERROR, SCHEMA, message, origin, place((*prefix, *path)))
             found.setdefault((diagnostic.path, message), diagnostic)
@@ -118,7 +118,8 @@ def _message(
         (_MAPPINGS, "must be a mapping of fields"),
     ):
         if kind in kinds:
-            return words + given + _list_hint(kind, value)
+            hint = "" if secret else _field_hint(kind, models_at(model, path), value)
+            return words + given + _list_hint(kind, value) + hint
     return _own_words(details, given)
 
 
@@ -126,6 +127,13 @@ def _list_hint(kind: str, value: Any) -> str:
     if kind not in _LISTS:
         return ""
     return "; begin each item with `- `" if isinstance(value, (dict, str, int, float, bool)) else ""
+
+
+def _field_hint(kind: str, models: list[type[BaseModel]], value: Any) -> str:
+    """Return how a number is written for a message that has one field, such as a percentage."""
+    fields = [name for each in models for name in fields_of(each)]
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f"; write {{{fields[0]}: {value}}}" if kind in _MAPPINGS and len(fields) == 1 and is_number else ""
 
 
 def _own_words(details: ErrorDetails, given: str) -> str:

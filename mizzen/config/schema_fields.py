@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mizzen.config.document import FieldPath
+from mizzen.config.models.types import Deprecated
 
 _DEEPEST: Final = 10
 _MAX_PLACES: Final = 3
@@ -95,6 +96,14 @@ def enum_at(model: type[BaseModel], path: FieldPath) -> type[Enum] | None:
         if isinstance(each, type) and issubclass(each, Enum):
             return each
     return None
+
+
+def instead_of(model: type[BaseModel], path: FieldPath) -> str:
+    """Return the end of a message about the field at `path` if it is deprecated: what to write instead."""
+    fields = [fields_of(each).get(str(path[-1])) for each in models_at(model, path[:-1])] if path else []
+    marks = (mark for field in fields if field is not None for mark in field.metadata)
+    instead = next((mark.instead for mark in marks if isinstance(mark, Deprecated)), "")
+    return f"; the field is deprecated, {instead}" if instead else ""
 
 
 def unknown_fields(model: type[BaseModel], content: Any, path: FieldPath = ()) -> Iterator[FieldPath]:

@@ -100,6 +100,32 @@ def test_all_errors_are_told_at_once_with_their_lines() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (
+            "mirrorPercent: {value: 50}",
+            "mirrorPercent: must be a whole number; not a mapping; "
+            "the field is deprecated, write mirrorPercentage",
+        ),
+        (
+            "fault: {delay: {percent: all}}",
+            'fault.delay.percent: must be a whole number; not "all"; '
+            "the field is deprecated, write percentage",
+        ),
+        (
+            "mirrorPercentage: 12.5",
+            "mirrorPercentage: must be a mapping of fields; not the number 12.5; write {value: 12.5}",
+        ),
+        ("mirrorPercentage: true", "mirrorPercentage: must be a mapping of fields; not the boolean true"),
+        ("retries: 3", "retries: must be a mapping of fields; not the integer 3"),
+    ],
+)
+def test_what_would_be_right_in_place_of_a_field(field: str, expected: str) -> None:
+    _, diagnostics = typed(virtual_service(f"  - {field}\n"))
+    assert diagnostics == [f"mesh.yaml:7: spec.http[0].{expected}"]
+
+
 def test_rules_of_meaning_come_with_the_field_s_line() -> None:
     config, diagnostics = typed(virtual_service("  - timeout: 5s\n"))
     assert config is None
