@@ -89,13 +89,14 @@ def _class(member: griffe.Class) -> Iterator[str]:
     internal = INTERNAL.get(member.name, set())
     bases = ", ".join(map(str, member.bases))
     heading = f"class {member.name}({bases})" if bases else f"class {member.name}"
-    if member.has_labels("dataclass"):
+    is_tuple = bases == "NamedTuple"
+    if is_tuple or member.has_labels("dataclass"):
         fields = [each for each in member.attributes.values() if "property" not in each.labels]
         values = (f"    {f.name}: {f.annotation}" + (f" = {f.value}" if f.value else "") for f in fields)
         yield "\n".join(
             [
                 "```python",
-                f"@dataclass(frozen=True)\n{heading}:",
+                f"{heading}:" if is_tuple else f"@dataclass(frozen=True)\n{heading}:",
                 *(values if fields else ["    ..."]),
                 "```\n",
             ]

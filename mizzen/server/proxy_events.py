@@ -55,7 +55,7 @@ class ProxyEvents:
         self._convergence.on_event(event)
         match event:
             case xds.Acked(client, type_url, recovered=recovered):
-                self._acked[_label(type_url)] += 1
+                self._acked[_LABELS.get(type_url, _OTHER)] += 1
                 if recovered is not None:
                     self._recovered(client, recovered)
             case xds.Connected(client):
@@ -89,7 +89,7 @@ class ProxyEvents:
 
     def _rejected(self, event: xds.Rejected) -> None:
         kind = xds.short_name(event.type_url)
-        self._metrics.xds_rejected.labels(_label(event.type_url)).inc()
+        self._metrics.xds_rejected.labels(_LABELS.get(event.type_url, _OTHER)).inc()
         if self._is_new(kind, event.message):
             with contextlib.suppress(asyncio.QueueFull):  # a client with ever new words: counted, not logged
                 self._untold.put_nowait(event)
@@ -139,7 +139,7 @@ class ProxyEvents:
 
     def _stuck(self, event: xds.Stuck) -> None:
         kind = xds.short_name(event.type_url)
-        self._metrics.xds_stuck.labels(_label(event.type_url)).inc()
+        self._metrics.xds_stuck.labels(_LABELS.get(event.type_url, _OTHER)).inc()
         self._log.warning(
             "a proxy does not answer; the server goes on without the answer",
             proxy=self._name(event.client),
@@ -167,8 +167,6 @@ _UNTOLD = 1000
 
 
 _LABELS = {type_url: xds.short_name(type_url) for type_url in xds.type_urls.PUSH_ORDER}
+"""The labels of types in metrics. Clients may ask for any type, and labels stay for ever."""
 
-
-def _label(type_url: str) -> str:
-    """The label of a type in metrics. Clients may ask for any type, and labels stay for ever."""
-    return _LABELS.get(type_url, "other")
+_OTHER = "other"

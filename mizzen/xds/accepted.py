@@ -41,13 +41,19 @@ class Accepted:
         """Record that a client asking for `names` accepted `collection`. Before that it had `before`, and
         asked for `names_before`.
         """
-        if self.states and self.states[0][1] is collection and self.states[0][0] is names:
+        states = self.states
+        if states and states[0][1] is collection and states[0][0] is names:
             return  # the usual case: the clients of a group accept the same
+        alike = len(states) == 1 and states[0][0] is names
         if before is not None and before is not collection:
             replaced = collection.since(before).replaced
-            if replaced and not self._knows(replaced, names_before):
+            # `alike`: no client of the group has accepted this collection yet, so no step leads to it.
+            if replaced and (alike or not self._knows(replaced, names_before)):
                 self.steps = ((names_before, replaced), *self.steps[: _STEPS - 1])
-        others = [state for state in self.states if state[0] is not names and not _includes(names, state[0])]
+        if alike:
+            self.states = ((names, collection),)
+            return
+        others = [state for state in states if state[0] is not names and not _includes(names, state[0])]
         self.states = ((names, collection), *others[: _STATES - 1])
 
     def _knows(self, replaced: Mapping[str, Resource | None], names: Names) -> bool:

@@ -1,6 +1,7 @@
 """The exchange about one type on one stream: its subscription, deadlines and counters."""
 
 from dataclasses import dataclass
+from math import inf
 
 from mizzen.xds.isolation import Isolation
 from mizzen.xds.ordering import Policy
@@ -27,6 +28,8 @@ class Channel:
     """One type on one stream.
 
     Attributes:
+        deadline: until when to wait for the answer to the response in flight; infinite if none is waited for.
+        overdue: the response in flight was not answered in time.
         retried: the resource that the client had rejected, and that the response in flight tries again.
         probe: the collection of the first response, if that has resources in changed bytes
             (`Resource.again`); else None. A client may accept, without trying them, bytes that it rejected
@@ -61,7 +64,7 @@ class Channel:
         self.sent_version = ""
         self.accepted_at = 0.0
         self.accepted_version = ""
-        self.deadline: float | None = None
+        self.deadline = inf
         self.overdue = False
         self.culprits: tuple[Resource, ...] = ()
         self.nack: Nack | None = None
@@ -96,17 +99,17 @@ class Channel:
             if not self.isolation.parts:
                 self.nack = None
         if not late:
-            self.deadline = None
+            self.deadline = inf
             self.overdue = False
             self.culprits = ()
         return reply, outstanding
 
     def given_up(self, now: float) -> Outstanding | None:
         """Stop waiting if the deadline has passed; return the response that is not waited for any more."""
-        if self.deadline is None or self.deadline > now or self.overdue:
+        if self.deadline > now:
             return None
         self.overdue = True
-        self.deadline = None
+        self.deadline = inf
         return self.subscription.outstanding
 
     def move_on(self) -> None:

@@ -34,6 +34,7 @@ class Channels:
         ranked: all channels, in the order in which their types are sent.
         suppliers: channels of all types but `ordering.USERS`, in the same order.
         users: channels of the types that wait for suppliers (`ordering.USERS`), in the order of that tuple.
+        in_order: suppliers, then users.
         may_be_costly: False if `costly` is known to be False. Set it after a NACK, and after an answer about
             missing names that was cut short.
     """
@@ -44,6 +45,7 @@ class Channels:
         "_only_type",
         "_share",
         "by_type",
+        "in_order",
         "may_be_costly",
         "ranked",
         "suppliers",
@@ -59,6 +61,7 @@ class Channels:
         self.ranked: list[Channel] = []
         self.suppliers: list[Channel] = []
         self.users: list[Channel] = []
+        self.in_order: list[Channel] = []
         self.may_be_costly = False
 
     def of(self, type_url: str) -> Channel:
@@ -88,6 +91,7 @@ class Channels:
             insort(self.users, channel, key=_user_rank)
         else:
             insort(self.suppliers, channel, key=_rank)
+        self.in_order = self.suppliers + self.users
         return channel
 
     @property

@@ -40,10 +40,6 @@ async def uncancelled(operation: Awaitable[None]) -> None:
         raise
 
 
-def _is_nack(request: Request) -> bool:
-    return request.error is not None
-
-
 async def in_parts(request: Request) -> Request:
     """The same request with its names as sets. The sets are built in parts, and the event loop runs other
     tasks in between: a request may have very many names, and building the sets is most of their cost.
@@ -154,7 +150,7 @@ class StreamConnection:
         """Handle a request and answer it. A costly request waits for a turn (`Turns`)."""
         if len(data) < LARGE:
             request = self._parse(data)
-            if _is_nack(request) or self.stream.costly:
+            if request.error is not None or self.stream.costly:
                 async with self._turns.turn():
                     self._receive(request)
             else:

@@ -1,7 +1,8 @@
-"""Events between a server and its clients, as frozen values."""
+"""Events between a server and its clients, as immutable values."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mizzen.xds.group import RejectedResource
 from mizzen.xds.resource import Resource
@@ -52,8 +53,8 @@ class Subscribed:
     names: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Acked:
+# A tuple, because most events are of this kind, and a tuple is made in a third of the time.
+class Acked(NamedTuple):
     """A client accepted a response, `waited` seconds after the response was given to the transport.
 
     `version` is the `Collection.version` of all that the client has of this type now. `recovered` is the

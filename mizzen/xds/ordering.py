@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from enum import Enum
+from math import inf
 from types import MappingProxyType
 from typing import Final
 
@@ -220,11 +221,14 @@ class Gate:
 
     def _change(self, old: Snapshot, new: Snapshot, still_needed: StillNeeded) -> None:
         difference = new.since(old, RETAINED)
-        emptied = () if difference.types.isdisjoint(USERS) else difference.emptied
-        for resource in (*difference.departed, *emptied):
-            needed = still_needed(resource)
-            if needed is not None:
-                self._retained[needed.type_url, needed.name] = needed
+        emptied = difference.emptied
+        if emptied and difference.types.isdisjoint(USERS):
+            emptied = ()
+        if emptied or difference.departed:
+            for resource in (*difference.departed, *emptied):
+                needed = still_needed(resource)
+                if needed is not None:
+                    self._retained[needed.type_url, needed.name] = needed
         if self._retained:
             at_once = () if emptied else ((each.type_url, each.name) for each in difference.emptied)
             for key in (*difference.arrived, *at_once):
@@ -273,9 +277,9 @@ class Gate:
         return self._warm is not None and self._released is not self._warm
 
     @property
-    def deadline(self) -> float | None:
-        """When the time of the next retained resource is over; None if there is none."""
-        return min(self._leaving.values()) if self._leaving else None
+    def deadline(self) -> float:
+        """When the time of the next retained resource is over; infinite if there is none."""
+        return min(self._leaving.values()) if self._leaving else inf
 
     def target(self, type_url: str) -> Collection | None:
         """The collection of a type that may be sent now; None while the type must wait."""

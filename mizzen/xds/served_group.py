@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Final
 
 from mizzen.xds.connection import StreamConnection
 from mizzen.xds.group import Group
@@ -12,6 +12,9 @@ from mizzen.xds.names import NamePool
 
 _AT_ONCE = 1_000
 """Number of clients woken before the event loop runs other tasks; also the number of groups."""
+
+
+_NONE: Final = frozenset[str]()
 
 
 class Waking:
@@ -27,9 +30,10 @@ class Waking:
         self._groups.append(served)
 
     def _wake(self) -> None:
+        now = time.monotonic()
         try:
             for _ in range(min(len(self._groups), _AT_ONCE)):
-                self._groups.popleft().wake()
+                self._groups.popleft().wake(now)
         finally:
             if self._groups:  # also if one of them failed
                 asyncio.get_running_loop().call_soon(self._wake)
@@ -58,7 +62,7 @@ class ServedGroup:
         self.arriving = 0
         self.made_on_demand = False
         self.linger: asyncio.TimerHandle | None = None
-        self._touched: set[str] | None = set()
+        self._touched: frozenset[str] | None = _NONE
         self._waking = waking
         self._is_waking = False
 
@@ -85,23 +89,24 @@ class ServedGroup:
         if type_urls is None:
             self._touched = None
         elif self._touched is not None:
-            self._touched.update(type_urls)
+            self._touched = self._touched.union(type_urls)
         if not self._is_waking:
             self._is_waking = True
             self._waking.soon(self)
 
-    def wake(self) -> None:
-        """Wake the clients that the changes of the last turn concern."""
-        touched, self._touched = self._touched, set()
+    def wake(self, now: float) -> None:
+        """Wake the clients that the changes of the last turn concern. `now` is the monotonic time."""
+        touched, self._touched = self._touched, _NONE
         self._is_waking = False
         concerned = list(self.connections.values())
         if touched is not None:
             concerned = [each for each in concerned if not touched.isdisjoint(each.stream.channels)]
-        self._wake_some(iter(concerned))
+        _wake_some(concerned, now)
 
-    def _wake_some(self, connections: Iterator[StreamConnection]) -> None:
-        now = time.monotonic()
-        for connection in islice(connections, _AT_ONCE):
-            connection.wake(now)
-        if (next_one := next(connections, None)) is not None:
-            asyncio.get_running_loop().call_soon(self._wake_some, chain((next_one,), connections))
+
+def _wake_some(connections: Sequence[StreamConnection], now: float | None = None) -> None:
+    """Wake these clients; further ones than `_AT_ONCE` in later turns of the event loop."""
+    for connection in connections[:_AT_ONCE]:
+        connection.wake(now)
+    if len(connections) > _AT_ONCE:
+        asyncio.get_running_loop().call_soon(_wake_some, connections[_AT_ONCE:])

@@ -116,13 +116,11 @@ class Stream:
         Raises:
             BadRequest: the request breaks the protocol.
         """
-        if isinstance(request, DeltaRequest) and len(request.initial_versions) > self._max_names:
-            raise BadRequest(
-                f"{len(request.initial_versions)} initial_resource_versions; the limit is {self._max_names}"
-            )
         quiet, self._quiet_goal = self._quiet_goal, None
         channel = self.channels.get(request.type_url) or self._channel(request.type_url)
         subscription = channel.subscription
+        if not subscription.started:
+            self._check_claims(request)
         names, wildcard = subscription.names, subscription.wildcard
         before, before_for = subscription.accepted, subscription.accepted_for
         if before is channel.probe:
@@ -144,7 +142,8 @@ class Stream:
                 self.group.accepted(outstanding.asked, outstanding.result, before, before_for)
             if self._warming:
                 self._note_warmth(content, int(nonce, 16))
-            waited, recovered = now - outstanding.sent_at, self._released(channel)
+            waited = now - outstanding.sent_at
+            recovered = None if channel.retried is None else self._released(channel)
             self.untold.append(
                 Acked(self.client, channel.type_url, content.version, nonce, waited, recovered)
             )
@@ -154,6 +153,11 @@ class Stream:
         if reply is Reply.NACK and request.error is not None:
             return self._rejected(channel, outstanding, request.error.message, now)
         return False
+
+    def _check_claims(self, request: Request) -> None:
+        claimed = len(request.initial_versions) if isinstance(request, DeltaRequest) else 0
+        if claimed > self._max_names:
+            raise BadRequest(f"{claimed} initial_resource_versions; the limit is {self._max_names}")
 
     def _note_warmth(self, content: ResponseContent, number: int) -> None:
         if content.type_url == CLUSTER:
@@ -307,8 +311,8 @@ class Stream:
         """
         gate.aim(goal, now, self._still_needed)
         if touched is not None and not self.group.has_rejected and gate.resting_on(goal):
-            channels = (*self._channels.suppliers, *self._channels.users)
-            return self._next(now, [each for each in channels if each.type_url in touched], gate.target)
+            channels = [each for each in self._channels.in_order if each.type_url in touched]
+            return self._next(now, channels, gate.target)
         if gate.departs_at is not None and gate.departs_at <= now and self._channels.users_settled:
             for channel in self._channels.suppliers:
                 if channel.subscription.departed:
@@ -465,17 +469,16 @@ class Stream:
         earliest = inf
         departing = False
         for channel in self._channels.ranked:
-            if channel.subscription.departed:
-                departing = True
-            if channel.deadline is not None and not channel.overdue:
-                earliest = min(earliest, channel.deadline)
+            if channel.deadline < earliest:
+                earliest = channel.deadline
             if channel.beat_at is not None and not channel.waiting:
                 earliest = min(earliest, channel.beat_at)
-        gate = self._gate
-        if gate is not None and gate.deadline is not None:
+            if channel.subscription.departed:
+                departing = True
+        if (gate := self._gate) is not None:
             earliest = min(earliest, gate.deadline)
-        if gate is not None and departing and gate.departs_at is not None and self._channels.users_settled:
-            earliest = min(earliest, gate.departs_at)
+            if departing and gate.departs_at is not None and self._channels.users_settled:
+                earliest = min(earliest, gate.departs_at)
         if self.group.has_rejected and (goal := self.group.effective) is not None:
             retry = self._next_retry(goal)
             earliest = min(earliest, retry[0] if retry is not None else inf)

@@ -142,14 +142,13 @@ class Subscription:
         """The response with this nonce, if it waits for its answer. Earlier responses then no longer wait:
         clients answer in order.
         """
-        waiting = self.superseded
-        if self.outstanding is not None:
-            waiting = (*waiting, self.outstanding)
-        for place, each in enumerate(waiting):
+        newest = self.outstanding
+        if newest is not None and newest.nonce == nonce:
+            self.superseded, self.outstanding = (), None
+            return newest
+        for place, each in enumerate(self.superseded):
             if each.nonce == nonce:
                 self.superseded = self.superseded[place + 1 :]
-                if each is self.outstanding:
-                    self.outstanding = None
                 return each
         return None
 

@@ -1,5 +1,7 @@
 """How long what is no longer wanted stays, and what never waits."""
 
+from math import inf
+
 import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
@@ -254,4 +256,4 @@ class TestWhereAClientStands:
     def test_it_rests_again_when_what_was_kept_comes_back(self) -> None:
         gate = self.brought_to(self.ONE, self.TWO, self.ONE)
         assert gate.resting_on(self.ONE) is True
-        assert gate.deadline is None
+        assert gate.deadline == inf
