@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.simulate import Outcome, Verdict
-from mizzen.simulate.verdict import Fault, HeaderChange, Mirror, RouteStep
+from mizzen.simulate.verdict import Fault, HeaderChange, Mirror, Retries, RouteStep
 
 _OPERATIONS = {
     "append_if_exists_or_add": "added",
@@ -40,6 +40,18 @@ def mirror_words(mirror: Mirror, cluster: str) -> str:
     return f"{mirror.percent:g} % mirrored to {cluster}"
 
 
+def retry_words(retries: Retries) -> str:
+    """Return how often and when the proxy retries: `up to 2 retries on 5xx, each within 1s`."""
+    each = f", each within {_seconds(retries.per_try_timeout)}" if retries.per_try_timeout is not None else ""
+    return f"up to {retries.number} retries on {retry_conditions(retries)}{each}"
+
+
+def retry_conditions(retries: Retries) -> str:
+    """Return after what the proxy retries: `5xx,retriable-status-codes and status 503`."""
+    codes = f" and status {', '.join(map(str, retries.status_codes))}" if retries.status_codes else ""
+    return f"{retries.retry_on}{codes}"
+
+
 def _details(verdict: Verdict, route: RouteStep) -> Iterator[str]:
     for chance in verdict.chances:
         yield f"unless {chance.route} takes it, by {chance.condition}"
@@ -53,7 +65,7 @@ def _details(verdict: Verdict, route: RouteStep) -> Iterator[str]:
         if route.idle_timeout is not None:
             yield f"idle timeout {_seconds(route.idle_timeout)}"
     if route.retries is not None and route.retries.number:
-        yield _retries(route)
+        yield retry_words(route.retries)
     if route.fault is not None:
         yield from (f"fault: {each}" for each in fault_words(route.fault))
     for mirror in route.mirrors:
@@ -62,14 +74,6 @@ def _details(verdict: Verdict, route: RouteStep) -> Iterator[str]:
         yield f"request header {header_change(change)}"
     for change in route.response_headers:
         yield f"response header {header_change(change)}"
-
-
-def _retries(route: RouteStep) -> str:
-    assert route.retries is not None
-    retries = route.retries
-    codes = f" and status {', '.join(map(str, retries.status_codes))}" if retries.status_codes else ""
-    each = f", each within {_seconds(retries.per_try_timeout)}" if retries.per_try_timeout is not None else ""
-    return f"up to {retries.number} retries on {retries.retry_on}{codes}{each}"
 
 
 def _seconds(value: float) -> str:

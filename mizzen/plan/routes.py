@@ -16,6 +16,7 @@ from mizzen.explain.route_words import (
 from mizzen.plan.change import Change, Danger, Sign
 from mizzen.plan.message_differences import differences, shown
 from mizzen.plan.places import Place, of_route, of_virtual_host
+from mizzen.plan.route_effects import tell_effects
 
 _EVERYTHING: Final = "*"
 _MOST_NAMED: Final = 5
@@ -233,11 +234,20 @@ def _route_change(host: str, old: Any, new: Any, place: Place) -> Change:
         timeouts = _timeout(old), _timeout(new)
         if timeouts[0] != timeouts[1]:
             details.append(f"timeout {timeouts[0]} to {timeouts[1]}")
+        if _limits_grpc_alike(old) and _limits_grpc_alike(new):
+            for each in cleared:
+                each.route.ClearField("max_grpc_timeout")
+    details.extend(tell_effects(*cleared))
     if cleared[0] != cleared[1]:
         details.extend(each.removeprefix("route.") for each in differences(*cleared))
     if not details:
         details.extend(differences(old, new) or ("changed",))
     return Change(Sign.CHANGED, "route", f"{host}, {_route(new)}", details=tuple(details), place=place)
+
+
+def _limits_grpc_alike(route: Any) -> bool:
+    """Return True if what gRPC clients may ask for is no more than the timeout."""
+    return bool(route.route.max_grpc_timeout == route.route.timeout)
 
 
 def _says_more(old: Any, new: Any) -> bool:

@@ -118,7 +118,7 @@ def _step(message: Any, index: int, action: str, owners: Iterable[Any]) -> Route
         action=action,
         timeout=limit(route, "timeout", _DEFAULT_TIMEOUT) if action == "route" else None,
         idle_timeout=limit(route, "idle_timeout"),
-        retries=_retries(route),
+        retries=retries_of(route),
         fault=first_fault(owners),
         mirrors=mirrors_of(route),
         request_headers=request_changes(*owners),
@@ -137,7 +137,8 @@ def _mirrored(policy: Any) -> float:
     return percent(policy.runtime_fraction.default_value)
 
 
-def _retries(route: Any) -> Retries | None:
+def retries_of(route: Any) -> Retries | None:
+    """Return when and how often a RouteAction retries; None if it does not say."""
     if not route.HasField("retry_policy"):
         return None
     policy = route.retry_policy
