@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from mizzen.cli.error_lines import print_error_line
 from mizzen.cli.failure import Failure
 
 DEFAULT_ADMIN_ADDRESS = "127.0.0.1:15000"
@@ -219,7 +220,7 @@ def _yaml(
     except (NodeError, BootstrapError) as error:
         raise Failure(f"{file}: {error}" if file else str(error), exit_code=1 if file else 2) from error
     for warning in Proxy.from_node(node).warnings:
-        typer.echo(f"warning: {f'{file}: ' if file else ''}{warning}", err=True)
+        print_error_line(f"warning: {f'{file}: ' if file else ''}{warning}")
     plain = json.loads(json.dumps(content))  # protobuf gives ordered dictionaries, which YAML would tag
     text: str = yaml.dump(plain, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     return text

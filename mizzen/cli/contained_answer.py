@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from mizzen.cli.error_lines import print_error_line
 from mizzen.cli.failure import Failure
 from mizzen.cli.not_whole import NOT_WHOLE, exit_if_not_whole
 
@@ -39,7 +40,7 @@ _EXPECTED = (Failure, OSError, typer.Exit, typer.Abort)
 
 def tell(diagnostic: Diagnostic) -> None:
     """Print a diagnostic to standard error."""
-    typer.echo(f"{diagnostic.severity}: {diagnostic}", err=True)
+    print_error_line(f"{diagnostic.severity}: {diagnostic}")
 
 
 class FilesAnswer:

@@ -13,6 +13,7 @@ from rich.text import Text
 from mizzen.config.document import ConfigKey
 from mizzen.config.group_kinds import SECRET
 from mizzen.config.yaml_documents import parse_documents
+from mizzen.explain.printable import printable
 
 if TYPE_CHECKING:
     from mizzen.config.diagnostics import Diagnostic
@@ -67,16 +68,16 @@ def _read(file: str, given: Mapping[str, bytes]) -> _Source | None:
 def _diagnostic(diagnostic: Diagnostic, source: _Source | None) -> Text:
     colour = _COLOURS[diagnostic.severity.value]
     text = Text.assemble(
-        (f"{diagnostic.origin}: ", "bold"),
+        (printable(f"{diagnostic.origin}: "), "bold"),
         (f"{diagnostic.severity} {diagnostic.code} ", colour),
-        f"{diagnostic.path}: " if diagnostic.path else "",
-        diagnostic.message,
+        printable(f"{diagnostic.path}: " if diagnostic.path else ""),
+        printable(diagnostic.message),
     )
     number = diagnostic.origin.line
     key = source.document(number) if source is not None else None
     if source is None or key is None:
         return text
-    text.append(f"\n  in {key}", style="dim")
+    text.append(f"\n  in {printable(str(key))}", style="dim")
     line = source.line(number) if key.group_kind != SECRET else ""
     if line:
         start, length = _place(line, diagnostic.path)

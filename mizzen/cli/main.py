@@ -30,6 +30,7 @@ from mizzen.cli import (
     why,
 )
 from mizzen.cli.command import Command, OneAnswer
+from mizzen.cli.error_lines import print_error_line
 from mizzen.cli.failure import Failure
 
 commands = typer.Typer(
@@ -244,7 +245,7 @@ def command_line() -> None:
         finally:
             _flush()
     except Failure as failure:
-        print(f"mizzen: {failure}", file=sys.stderr)
+        print_error_line(f"mizzen: {failure}")
         sys.exit(failure.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -254,7 +255,7 @@ def command_line() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        print(f"mizzen: {error}", file=sys.stderr)
+        print_error_line(f"mizzen: {error}")
         sys.exit(1)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from mizzen.cli.admin_client import ADMIN, admin_address, ask
 from mizzen.cli.contained_answer import TwoVersionsAnswer
+from mizzen.cli.error_lines import print_error_line
 from mizzen.cli.failure import Failure
 from mizzen.cli.not_whole import NOT_WHOLE, exit_if_not_whole
 from mizzen.cli.options import AdminAddress, MeshConfigPath, NoCertificates
@@ -173,7 +174,7 @@ def _tell(
     message = diagnostic.message
     for mention in diagnostic.mentions:
         message = message.replace(str(mention), mentioned_as(str(mention)))
-    typer.echo(f"{diagnostic.severity}: {known_as(str(diagnostic.origin))}: {path}{message}", err=True)
+    print_error_line(f"{diagnostic.severity}: {known_as(str(diagnostic.origin))}: {path}{message}")
 
 
 def _sides(paths: list[Path], git: str, common: Iterable[Path]) -> tuple[Files, Files]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mizzen.cli.error_lines import print_error_line
 from mizzen.cli.failure import Failure
 from mizzen.cli.not_whole import NOT_WHOLE
 
@@ -103,7 +104,7 @@ def _say(diagnostics: Iterable[Diagnostic]) -> int:
 
     shown = [each for each in diagnostics if each.severity is not Severity.INFO]
     for each in shown:
-        typer.echo(f"{each.severity}: {each}", err=True)
+        print_error_line(f"{each.severity}: {each}")
     return sum(each.severity is Severity.ERROR for each in shown)
 
 

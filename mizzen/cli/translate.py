@@ -51,6 +51,7 @@ def translate(
     """
     from mizzen.api import translate as translate_for
     from mizzen.cli.contained_answer import FilesAnswer
+    from mizzen.cli.error_lines import print_error_line
     from mizzen.cli.loading import load, load_node
     from mizzen.cli.table_output import Output as Values
     from mizzen.cli.table_output import print_values
@@ -65,11 +66,11 @@ def translate(
         content = {kind.value: content[kind.value]}
     print_values(content, Values(output.value))
     for warning in proxy.warnings:
-        typer.echo(f"warning: {node}: {warning}", err=True)
+        print_error_line(f"warning: {node}: {warning}")
     diagnostics = dict.fromkeys((*loaded.diagnostics, *files.mesh.diagnostics, *resources.diagnostics))
     for diagnostic in diagnostics:
         if diagnostic.severity is not Severity.INFO:
-            typer.echo(f"{diagnostic.severity}: {diagnostic}", err=True)
+            print_error_line(f"{diagnostic.severity}: {diagnostic}")
     files.exit_if_not_whole()
     if any(diagnostic.severity is Severity.ERROR for diagnostic in loaded.diagnostics):
         raise typer.Exit(1)

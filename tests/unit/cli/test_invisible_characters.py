@@ -92,3 +92,27 @@ def test_a_diagnostic_is_printed_with_escapes(mizzen: Command, tmp_path: Path) -
     written = mizzen("analyze", tmp_path).out
     assert r"v\u200b1" in written
     assert "\u200b" not in written
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("why", "http://shop/", "--from", "shop-1", "--config", "NEW"),
+        ("plan", "OLD", "NEW"),
+        ("translate", "--config", "NEW", "--node", "NODE"),
+        ("test", "NEW"),
+        ("why", "http://shop/", "--from", "shop\u200b-1", "--config", "NEW"),
+    ],
+)
+def test_every_command_escapes_on_standard_error(
+    words: tuple[str, ...], mizzen: Command, tmp_path: Path
+) -> None:
+    paths = {name: tmp_path / name.lower() for name in ("OLD", "NEW", "NODE")}
+    for name, text in (("OLD", ""), ("NEW", MESH)):
+        paths[name].mkdir()
+        (paths[name] / "mesh.yaml").write_text(text)
+    (paths["NEW"] / "a.mesh-test.yaml").write_text('{"tests\\u200b": []}')
+    paths["NODE"].write_text("id: sidecar~10.2.0.1~shop-1.default~default.svc.cluster.local\n")
+    told = mizzen(*(paths.get(word, word) for word in words)).err
+    assert r"\u200b" in told
+    assert "\u200b" not in told
