@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import ConfigKey
-from mizzen.config.group_kinds import DESTINATION_RULE, SERVICE, SERVICE_ENTRY
+from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SERVICE, SERVICE_ENTRY, SIDECAR
 
 if TYPE_CHECKING:
     from mizzen.config.store import Refusal
 
 _SERVICE_LABELS: Final = 3
 
+_SELECTING: Final = frozenset({SERVICE, SERVICE_ENTRY, SIDECAR, GATEWAY})
+"""The kinds that a WorkloadEntry is there for, because they select it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
     """The keys of refused documents, and the hosts of refused ServiceEntries. For a refused DestinationRule
-    the keys have also that of any rule for its host."""
+    the keys have also that of any rule for its host, and for a kind that selects workloads that of anything
+    that selects those of its namespace."""
 
     keys: frozenset[ConfigKey] = frozenset()
     hosts: frozenset[str] = frozenset()
@@ -31,7 +35,10 @@ class Refused:
         rules = [each for each in found if each.key.group_kind == DESTINATION_RULE]
         declared = {host for each in found if each not in rules for host in each.hosts}
         shaped = {any_rule_for(host) for each in rules for host in each.hosts}
-        return cls(frozenset({each.key for each in found} | shaped), frozenset(declared))
+        selecting = {
+            anything_selecting(each.key.namespace) for each in found if each.key.group_kind in _SELECTING
+        }
+        return cls(frozenset({each.key for each in found} | shaped | selecting), frozenset(declared))
 
     def with_documents(self, keys: Iterable[ConfigKey]) -> Refused:
         """Return the same with further documents."""
@@ -71,6 +78,11 @@ def any_rule_for(host: str) -> ConfigKey:
     labels = host.split(".")
     is_service = len(labels) >= _SERVICE_LABELS and labels[2] == "svc"
     return DESTINATION_RULE.key("", ".".join(labels[:_SERVICE_LABELS]) if is_service else host)
+
+
+def anything_selecting(namespace: str) -> ConfigKey:
+    """Return the key that stands for any document that selects workloads of a namespace."""
+    return SERVICE.key(namespace, "")
 
 
 def hosts_written(key: ConfigKey, content: Mapping[str, Any]) -> frozenset[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mizzen.config import kubernetes, models
 from mizzen.config.document import Config
+from mizzen.config.refused import anything_selecting
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.collected import Diagnostics
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
@@ -103,6 +104,7 @@ def check_workload_entry(mesh: AnalysedMesh, workload: Workload, diagnostics: Di
             ("spec",),
             "no Service or ServiceEntry of its namespace selects it, so no client calls it; give it the "
             "labels of a selector",
+            missing=anything_selecting(workload.key.namespace),
         )
 
 

@@ -186,6 +186,28 @@ spec: {host: HOST, subset: [{name: v1, labels: {app: reviews}}]}
         assert "spec.subset" in [each["path"] for each in found]
 
 
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        (SERVICE_OF_FAR, []),
+        (SERVICE_ENTRY.replace("outside", "outside, namespace: far").replace("DNS", "DSN"), []),
+        (SERVICE_OF_FAR.replace("far", "near"), ["MZ0218"]),
+    ],
+)
+def test_a_workload_is_not_called_unselected_if_what_may_select_it_was_refused(
+    refused: str, told: list[str], mizzen: Command, tmp_path: Path
+) -> None:
+    workload = """---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: shop-1, namespace: far}
+spec: {address: 10.0.0.1, labels: {app: shop}}
+"""
+    (tmp_path / "mesh.yaml").write_text(refused + workload)
+    found = json.loads(mizzen("analyze", tmp_path, "-o", "json").out)
+    assert [each["code"] for each in found if each["severity"] == "warning"] == told
+
+
 def test_what_is_right_is_silent(mizzen: Command, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(VIRTUAL_SERVICE.replace("weihgt", "weight"))
     (tmp_path / "service.yaml").write_text(SERVICE)
