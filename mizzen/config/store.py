@@ -172,13 +172,19 @@ class ConfigStore:
     def refused(self) -> Mapping[ConfigKey, Refusal]:
         """Return the documents whose current text is not in force, by key.
 
-        The diagnostics about each are ordered by line.
+        Among them are those that their file no longer shows, while a part of it cannot be identified. The
+        diagnostics about each are ordered by line; they are those of the file if none is about the document.
         """
         found: dict[ConfigKey, Refusal] = {}
         for _, file in sorted(self._with_diagnostics.items()):
             for key, entry in file.entries.items():
-                if entry.refused and not entry.withheld and key not in found:
-                    why = tuple(in_reading_order(entry.diagnostics or file.diagnostics))
+                if entry.withheld:
+                    is_refused = _first(self._entries_of_key[key].values()) is entry
+                else:
+                    is_refused = entry.refused
+                if is_refused and key not in found:
+                    own = () if entry.withheld else entry.diagnostics
+                    why = tuple(in_reading_order(own or file.diagnostics))
                     found[key] = Refusal(key, entry.origin, why, self._origin_in_force(key), entry.hosts)
         return found
 

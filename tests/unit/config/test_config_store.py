@@ -284,6 +284,17 @@ def test_what_is_refused_in_several_files_is_all_told() -> None:
     assert all(found.diagnostics for found in files.store.refused().values())
 
 
+def test_a_document_whose_kind_is_misspelt_is_told_with_what_stays_in_force() -> None:
+    files = Files()
+    files.write(a=sidecar("x") + sidecar("yy"))
+    files.write(a=sidecar("x").replace("Sidecar", "Sidecra") + sidecar("yy"))
+    (refusal,) = files.store.refused().values()
+    assert (refusal.key, str(refusal.in_force)) == (key("x"), "a:1")
+    assert [str(why) for why in refusal.diagnostics] == files.messages()
+    files.write(b=sidecar("x"))
+    assert files.store.refused() == {}, "the document was moved"
+
+
 def test_a_broken_file_refuses_all_that_it_had_and_says_why_once() -> None:
     files = Files()
     files.write(a=sidecar("x") + sidecar("yy"))
