@@ -65,7 +65,7 @@ def analyze(
             found.update(authorizer_diagnostics(mesh))
         except Exception as error:
             failed.append(Fault.of(Failed("external authorizers", (), error, error.__traceback__)))
-    refused = loaded.refused.with_documents(fault.key for fault in faults)
+    refused = loaded.refused.with_documents(faults)
     wanted = (one for one in found if not refused.explains(one))
     shown = in_reading_order(one for one in wanted if notices or one.severity is not Severity.INFO)
     _print(shown, output, given)

@@ -87,7 +87,7 @@ def _of_files(
     from mizzen.mesh.analysis import analyze
 
     failed: list[Fault] = []
-    refused = loaded.refused.with_documents(one.key for one in withheld)
+    refused = loaded.refused.with_documents(withheld)
     found = (one for one in analyze(mesh, failed.append) if not refused.explains(one))
     try:
         return described(mesh, name, (*loaded.diagnostics, *found)), failed

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import ConfigKey
 from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SERVICE, SERVICE_ENTRY, SIDECAR
 
-if TYPE_CHECKING:
-    from mizzen.config.store import Refusal
-
 _SERVICE_LABELS: Final = 3
 
 _SELECTING: Final = frozenset({SERVICE, SERVICE_ENTRY, SIDECAR, GATEWAY})
 """The kinds that a WorkloadEntry is there for, because they select it."""
+
+
+class NotInForce(Protocol):
+    """A document that is not in force, and the hosts that a ServiceEntry or DestinationRule names."""
+
+    @property
+    def key(self) -> ConfigKey:
+        """The key of the document."""
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Its hosts, as `hosts_written` returns them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +38,9 @@ class Refused:
     hosts: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, refusals: Iterable[Refusal]) -> Refused:
-        """Return what these refusals keep out of force."""
-        found = tuple(refusals)
+    def of(cls, documents: Iterable[NotInForce]) -> Refused:
+        """Return what is not in force because these documents are not."""
+        found = tuple(documents)
         rules = [each for each in found if each.key.group_kind == DESTINATION_RULE]
         declared = {host for each in found if each not in rules for host in each.hosts}
         shaped = {any_rule_for(host) for each in rules for host in each.hosts}
@@ -40,9 +49,10 @@ class Refused:
         }
         return cls(frozenset({each.key for each in found} | shaped | selecting), frozenset(declared))
 
-    def with_documents(self, keys: Iterable[ConfigKey]) -> Refused:
+    def with_documents(self, documents: Iterable[NotInForce]) -> Refused:
         """Return the same with further documents."""
-        return Refused(self.keys.union(keys), self.hosts)
+        more = Refused.of(documents)
+        return Refused(self.keys | more.keys, self.hosts | more.hosts)
 
     def explains(self, diagnostic: Diagnostic) -> bool:
         """Return True if the diagnostic calls something absent that a refused document is or declares. It is

@@ -15,6 +15,7 @@ from mizzen.config.codes import UNTRANSLATABLE
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.faults import reason, shown_traceback
+from mizzen.config.refused import hosts_written
 from mizzen.mesh.changes.delta import ConfigChange, DocumentChange, MeshDelta
 from mizzen.mesh.rules.closed_policies import closed_policy, is_closed_policy
 from mizzen.mesh.snapshot import Mesh
@@ -49,6 +50,13 @@ class Withheld:
         assert config is not None
         old = old if old is not None else stand_in
         return cls(config.key, new, old, reason(config.key, error), shown_traceback(error))
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts that a ServiceEntry or DestinationRule names; none of other kinds."""
+        spec = self.wanted.spec if self.wanted is not None else None
+        written = {"hosts": list(getattr(spec, "hosts", ())), "host": getattr(spec, "host", None)}
+        return hosts_written(self.key, {"spec": written})
 
     @property
     def diagnostic(self) -> Diagnostic:

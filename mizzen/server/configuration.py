@@ -78,6 +78,7 @@ class ConfigurationView:
                 told.origin,
                 (told,),
                 current_origin(one.in_force.origin) if one.in_force is not None else None,
+                one.hosts,
             )
             for one, told in found
         }

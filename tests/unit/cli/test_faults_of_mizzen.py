@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from mizzen.config.group_kinds import VIRTUAL_SERVICE
+from mizzen.config.group_kinds import SERVICE_ENTRY, VIRTUAL_SERVICE
 from mizzen.explain.tables import rows
 from mizzen.mesh import fault_search
+from mizzen.mesh.services import registry_edit
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.routes import action
 from tests.unit.cli.conftest import Command, Ended
@@ -229,3 +230,32 @@ def test_a_fault_of_no_document_is_one_line(
         "mizzen: there is no answer: RuntimeError in raising (test_faults_of_mizzen.py:"
     )
     assert "quotes" not in ended.err
+
+
+OUTSIDE = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside}
+spec: {hosts: [out.example], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: outside}
+spec: {hosts: [out.example], http: [{route: [{destination: {host: out.example}}]}]}
+"""
+
+
+def test_a_host_is_not_unknown_because_mizzen_fails_at_its_document(
+    tmp_path: Path, mizzen: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare = registry_edit.declare_services
+
+    def raising(config: Any, settings: Any) -> Any:
+        if config.key.group_kind == SERVICE_ENTRY:
+            raise RuntimeError("a fault of Mizzen")
+        return declare(config, settings)
+
+    monkeypatch.setattr(registry_edit, "declare_services", raising)
+    (tmp_path / "mesh.yaml").write_text(OUTSIDE)
+    found = json.loads(mizzen("analyze", tmp_path, "-o", "json").out)
+    assert [each["code"] for each in found] == ["MZ0105"]
